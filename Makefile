@@ -1,0 +1,83 @@
+# Every target sets up what it needs: a .venv beside this file (uv when it is there, else venv and pip).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+SERVER_PACKAGES := dovecot-imapd dovecot-pop3d
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format docs servers clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "mailrouting needs Python 3.11 or newer; '$(PYTHON)' is not. Try: make PYTHON=python3.12 ..." >&2; exit 1; }
+ifdef UV
+	@$(UV) venv --quiet --clear --python $(PYTHON) $(VENV)
+else
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+endif
+	@touch $@
+
+$(VENV)/.cli: $(VENV)/.made pyproject.toml
+ifdef UV
+	@$(UV) pip install --quiet --python $(BIN)/python --editable '.[cli]'
+else
+	@$(BIN)/python -m pip install --quiet --editable '.[cli]'
+endif
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml
+ifdef UV
+	@$(UV) pip install --quiet --python $(BIN)/python --editable '.[cli,testing]' --group dev
+else
+	@$(BIN)/python -m pip install --quiet --editable '.[cli,testing]' --group dev
+endif
+	@touch $@ $(VENV)/.cli
+
+demo: $(VENV)/.cli ## a mailbox becomes tickets, and each says where its answer leaves from
+	@$(BIN)/mailrouting demo
+
+test: $(VENV)/.dev ## every test; as root, `make servers` first
+	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory servers; fi
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+check: $(VENV)/.dev ## style, types, floors, spelling, dependencies, docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/pyright --verifytypes mailrouting --ignoreexternal
+	$(BIN)/codespell
+	$(BIN)/deptry src
+	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning docs docs/_build
+
+format: $(VENV)/.dev ## bring the code into shape
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev ## build the documentation into docs/_build
+	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning docs docs/_build
+	@echo "open docs/_build/index.html"
+
+servers: ## install the Debian packages of the servers that tests want (root)
+	@missing=$$(for name in $(SERVER_PACKAGES); do \
+	    dpkg-query -W -f '$${Status}' $$name 2>/dev/null | grep -q 'ok installed' || echo $$name; done); \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null; then \
+	    echo "No apt-get here: install yourself: $$missing" >&2; exit 1; fi; \
+	if [ "$$(id -u)" != 0 ]; then echo "Run as root: make servers" >&2; exit 1; fi; \
+	export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1; \
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+
+clean: ## remove everything that is made
+	rm -rf $(VENV) build dist docs/_build .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache

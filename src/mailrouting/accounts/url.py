@@ -1,0 +1,110 @@
+"""Read the URL of a mailbox (floor 2). No error here quotes the URL: it may hold a password."""
+
+import re
+from typing import NoReturn
+from urllib.parse import unquote
+
+import attrs
+
+from mailrouting.addresses import has_control
+from mailrouting.auth import Login, MailProtocol, parse_login
+from mailrouting.errors import AccountError, LoginStringError
+
+__all__ = ["MailboxUrl"]
+
+_URL = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:(?P<user>[^/?#]*)@)?(?P<host>[^/?#@]+)"
+    r"(?:/(?P<folder>[^?#]*))?(?:\?(?P<query>[^#]*))?"
+)
+_PROTOCOLS = {
+    "imaps": MailProtocol.IMAP,
+    "imap": MailProtocol.IMAP,
+    "pop3s": MailProtocol.POP3,
+    "pops": MailProtocol.POP3,
+    "pop3": MailProtocol.POP3,
+    "pop": MailProtocol.POP3,
+}
+_FOLDERS = ("archive", "filtered", "quarantined")
+
+
+@attrs.frozen(kw_only=True)
+class MailboxUrl:
+    """Hold what the URL of a mailbox says, decoded.
+
+    Attributes:
+        protocol: IMAP or POP3.
+        host: Scheme, host and port, as `Endpoint.host` takes them.
+        login: Who logs in, and whose mailbox is opened.
+        folder: The folder to read; empty when the URL has none.
+        archive: Where converted mail is moved, or None.
+        filtered: Where mail that a rule took out is moved, or None.
+        quarantined: Where mail that could not be converted is moved, or None.
+    """
+
+    protocol: MailProtocol
+    host: str
+    login: Login
+    folder: str
+    archive: str | None
+    filtered: str | None
+    quarantined: str | None
+
+    @classmethod
+    def parse(cls, url: str, *, account_id: str | None = None) -> "MailboxUrl":
+        """Read a URL.
+
+        >>> MailboxUrl.parse("imaps://help%40acme.example@imap.acme.example/Shared").folder
+        'Shared'
+
+        Raises:
+            AccountError: It is no URL of a mailbox, or has a password; never quotes it.
+        """
+
+        def fail(message: str, field: str) -> NoReturn:
+            raise AccountError(
+                message,
+                account_id=account_id,
+                field=field,
+                hint="Write imaps://user%40domain@host/folder, without a password.",
+            )
+
+        def decoded(text: str, field: str) -> str:
+            plain = unquote(text)
+            if has_control(plain) is not None or "\ufffd" in plain:
+                fail(f"the {field} in the URL has a control character or is no UTF-8", field)
+            return plain
+
+        parts = _URL.fullmatch(url)
+        if parts is None or has_control(url) is not None:
+            fail("this is no URL of a mailbox", "url")
+        scheme = parts["scheme"].lower()
+        if scheme not in _PROTOCOLS:
+            fail(f"the URL's scheme is none of {', '.join(_PROTOCOLS)}", "inbound.protocol")
+        user = parts["user"] or ""
+        if ":" in user or ";" in user:
+            fail("the URL has a password or a parameter beside the user name", "inbound.login")
+        try:
+            login = parse_login(decoded(user, "inbound.login"))
+        except LoginStringError:
+            login = None
+        if login is None:
+            fail("the URL's user name is missing or is no login string", "inbound.login")
+        folders: dict[str, str] = {}
+        for pair in filter(None, (parts["query"] or "").split("&")):
+            name, _, value = pair.partition("=")
+            if name not in _FOLDERS or name in folders or not value:
+                fail(
+                    "the URL's query may say archive, filtered and quarantined, each once and "
+                    "with a folder",
+                    "url",
+                )
+            folders[name] = decoded(value, name)
+        return cls(
+            protocol=_PROTOCOLS[scheme],
+            host=f"{scheme}://{parts['host']}",
+            login=login,
+            folder=decoded(parts["folder"] or "", "inbound.folder"),
+            archive=folders.get("archive"),
+            filtered=folders.get("filtered"),
+            quarantined=folders.get("quarantined"),
+        )

@@ -1,0 +1,347 @@
+"""Say what an address is, and which addresses are ours (floor 1).
+
+`AddrSpec` is the strict form that accounts are configured with and that may go on the wire.
+What stands in a received header field is read by `mailrouting.reading`, which is tolerant.
+"""
+
+import enum
+import re
+from collections.abc import Iterable
+
+import attrs
+
+from mailrouting.errors import AddressError
+
+__all__ = [
+    "AddrSpec",
+    "AddressBook",
+    "AddressRole",
+    "NamedAddress",
+    "OwnAddress",
+    "domain_key",
+    "has_control",
+]
+
+LOCAL_PART_OCTETS = 64  # RFC 5321 §4.5.3.1.1
+DOMAIN_OCTETS = 255  # RFC 5321 §4.5.3.1.2
+ADDR_SPEC_CHARACTERS = LOCAL_PART_OCTETS + 1 + DOMAIN_OCTETS
+LABEL_OCTETS = 63  # RFC 1035 §2.3.4
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# RFC 5322 §3.2.3 atext, with what RFC 6532 §3.2 adds but C1, line separators and surrogates.
+_ATEXT = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a1-\u2027\u202a-\ud7ff\ue000-\U0010ffff]")
+_QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\\[ -~])*"')
+# A `<` may stand in a display name and in a quoted local part.
+_ANGLE_ADDR = re.compile(r'<((?:"(?:[^"\\]|\\.)*"|[^<"]*)@[^<>"@]*)>\Z')
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
+_DOMAIN_LITERAL = re.compile(r"\[[!-Z^-~]+\]")
+
+
+def has_control(text: str) -> int | None:
+    r"""Return the index of the first control character (C0, DEL, C1, U+2028/9), or None.
+
+    >>> has_control("support"), has_control("sup\nport")
+    (None, 3)
+    """
+    found = _CONTROL.search(text)
+    return found.start() if found else None
+
+
+def domain_key(domain: str) -> str:
+    """Fold a domain for comparison: A-labels, lower case, no final dot.
+
+    A domain that IDNA refuses is only lower-cased: it equals nothing but itself.
+
+    >>> domain_key("BÜCHER.example.") == domain_key("xn--bcher-kva.example")
+    True
+    """
+    domain = domain.removesuffix(".")
+    try:
+        return domain.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return domain.casefold()
+
+
+def _fail(text: str, position: int, expected: str) -> AddressError:
+    found = f"found {text[position]!r}" if position < len(text) else "found its end"
+    return AddressError(
+        f"not an address: {found} at position {position} of {text!r}, expected {expected}",
+        text=text,
+        position=position,
+        expected=expected,
+        hint="Write it as local-part@domain.",
+    )
+
+
+def _local_part_end(text: str) -> int:
+    """Return the index behind the local part, or raise."""
+    if text.startswith('"'):
+        quoted = _QUOTED.match(text)
+        if not quoted:
+            raise _fail(text, len(text), "a closing quote")
+        return quoted.end()
+    position = 0
+    atom_begins = True
+    while position < len(text) and text[position] != "@":
+        if text[position] == "." and not atom_begins:
+            atom_begins = True
+        elif _ATEXT.match(text[position]):
+            atom_begins = False
+        else:
+            raise _fail(text, position, "a letter, a digit or one of !#$%&'*+-/=?^_`{|}~")
+        position += 1
+    if atom_begins:
+        raise _fail(text, position, "a local part")
+    return position
+
+
+def _check_domain(text: str, start: int) -> None:
+    domain = text[start:]
+    if domain.startswith("["):
+        if not _DOMAIN_LITERAL.fullmatch(domain):
+            raise _fail(text, start, "a domain literal like [192.0.2.1]")
+        return
+    try:
+        ascii_domain = domain.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise _fail(text, start, "a domain") from error
+    if not domain or domain.endswith("."):
+        raise _fail(text, len(text), "a domain label")
+    if len(ascii_domain) > DOMAIN_OCTETS:
+        raise _fail(text, start, f"a domain of at most {DOMAIN_OCTETS} octets")
+    for label in ascii_domain.split("."):
+        if not _LABEL.fullmatch(label) or len(label) > LABEL_OCTETS:
+            raise _fail(text, start, "domain labels of letters, digits and inner hyphens")
+
+
+@attrs.frozen
+class AddrSpec:
+    """Hold one addr-spec (RFC 5322 §3.4.1, RFC 6532): valid, as it was written.
+
+    Two are equal when written alike; `key` is what to compare by when the question is whether
+    mail arrives at the same place.
+
+    Attributes:
+        local: The local part as written, quotes included.
+        domain: The domain as written (A-labels or U-labels), or a domain literal.
+    """
+
+    local: str
+    domain: str
+
+    @classmethod
+    def parse(cls, text: str) -> "AddrSpec":
+        """Read an addr-spec: no display name, no comments, no white space around it.
+
+        >>> AddrSpec.parse("sales@example.org").domain
+        'example.org'
+
+        Raises:
+            AddressError: The text is none; says where and what was expected.
+        """
+        if len(text) > ADDR_SPEC_CHARACTERS:
+            raise _fail(text, ADDR_SPEC_CHARACTERS, "its end")
+        control = has_control(text)
+        if control is not None:
+            raise _fail(text, control, "no control character")
+        end = _local_part_end(text)
+        if text[end : end + 1] != "@":
+            raise _fail(text, end, "'@'")
+        if len(text[:end].encode()) > LOCAL_PART_OCTETS:
+            raise _fail(text, end, f"a local part of at most {LOCAL_PART_OCTETS} octets")
+        _check_domain(text, end + 1)
+        return cls(text[:end], text[end + 1 :])
+
+    @property
+    def key(self) -> str:
+        """Fold for comparison: IDNA domain, case-folded, needless quotes dropped.
+
+        RFC 5321 lets a server tell cases of a local part apart; no help desk wants that.
+        """
+        return f"{_unquoted(self.local).casefold()}@{domain_key(self.domain)}"
+
+    @property
+    def is_ascii(self) -> bool:
+        """Tell whether the local part can be sent without SMTPUTF8 (RFC 6531)."""
+        return self.local.isascii()
+
+    def with_detail(self, separator: str, detail: str) -> "AddrSpec":
+        """Return this address with a subaddress (RFC 5233).
+
+        >>> str(AddrSpec.parse("help@example.org").with_detail("+", "t1"))
+        'help+t1@example.org'
+
+        Raises:
+            AddressError: The result is no addr-spec, for instance because it is too long.
+        """
+        return AddrSpec.parse(f"{self.local}{separator}{detail}@{self.domain}")
+
+    def __str__(self) -> str:
+        return f"{self.local}@{self.domain}"
+
+
+def _unquoted(local: str) -> str:
+    if not local.startswith('"'):
+        return local
+    return re.sub(r"\\(.)", r"\1", local[1:-1])
+
+
+def _checked_name(_: object, __: object, name: str) -> None:
+    control = has_control(name)
+    if control is not None:
+        raise AddressError(
+            f"control character at position {control} of the display name {name!r}",
+            text=name,
+            position=control,
+            expected="printable text",
+            hint="Remove the control character.",
+        )
+
+
+@attrs.frozen
+class NamedAddress:
+    """Hold an address with the name that people see.
+
+    Attributes:
+        addr: The addr-spec.
+        name: The display name, decoded; empty when there is none. Holds no control character
+            (`AddressError`), so it cannot inject a header field.
+    """
+
+    addr: AddrSpec
+    name: str = attrs.field(default="", validator=_checked_name)
+
+    @classmethod
+    def parse(cls, text: str) -> "NamedAddress":
+        """Read `addr-spec` or `Name <addr-spec>`, as people type it into a form.
+
+        >>> NamedAddress.parse("Sales <sales@example.org>").name
+        'Sales'
+
+        Raises:
+            AddressError: There is no valid addr-spec in it.
+        """
+        text = text.strip(" \t")
+        if not text.endswith(">"):
+            return cls(AddrSpec.parse(text))
+        found = _ANGLE_ADDR.search(text)
+        if found is None:
+            raise _fail(text, len(text), "an address in angle brackets")
+        addr = found[1]
+        name = text[: found.start()].strip(" \t")
+        if len(name) > 1 and name[0] == name[-1] == '"':
+            name = re.sub(r"\\(.)", r"\1", name[1:-1])
+        return cls(AddrSpec.parse(addr), name)
+
+    def __str__(self) -> str:
+        if not self.name:
+            return str(self.addr)
+        quoted = self.name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{quoted}" <{self.addr}>'
+
+
+class AddressRole(enum.Enum):
+    """Say as what an address is ours."""
+
+    PRIMARY = "the account's own address"
+    ALIAS = "an alias that may also send"
+    RECEIVE_ONLY = "an alias that only receives"
+    RETIRED = "an address that is no longer given out"
+    SUBADDRESS = "an address of ours with a detail behind the separator"
+    CATCH_ALL = "an address in a domain whose mail all arrives here"
+
+
+@attrs.frozen(kw_only=True)
+class OwnAddress:
+    """Say that an address is ours, whose, and as what.
+
+    Attributes:
+        account_id: The account that it belongs to.
+        role: As what it is ours.
+        addr: Our address that matched: without the detail for a `SUBADDRESS`, the looked-up
+            address itself for `CATCH_ALL`.
+        detail: What stands behind the separator; empty unless `role` is `SUBADDRESS`.
+    """
+
+    account_id: str
+    role: AddressRole
+    addr: AddrSpec
+    detail: str = ""
+
+
+@attrs.frozen
+class AddressBook:
+    """Answer "is this ours, and as what?", once for the whole library.
+
+    An exact match wins over a subaddress, a subaddress over a catch-all domain. When two accounts
+    claim the same address, the first one given has it.
+    """
+
+    _exact: dict[str, OwnAddress]
+    _separators: dict[str, str]
+    _catch_all: dict[str, str]
+    _people: frozenset[str] = frozenset()
+
+    @classmethod
+    def build(
+        cls,
+        addresses: Iterable[OwnAddress],
+        *,
+        separators: Iterable[tuple[str, str]] = (),
+        catch_all: Iterable[tuple[str, str]] = (),
+        people: Iterable[AddrSpec] = (),
+    ) -> "AddressBook":
+        """Make a book.
+
+        Args:
+            addresses: Our addresses; roles `SUBADDRESS` and `CATCH_ALL` are found, not given.
+            separators: Pairs of account id and subaddress separator.
+            catch_all: Pairs of domain and account id.
+            people: Addresses of people, which a catch-all domain does not make ours.
+        """
+        exact: dict[str, OwnAddress] = {}
+        for own in addresses:
+            exact.setdefault(own.addr.key, own)
+        domains: dict[str, str] = {}
+        for domain, account_id in catch_all:
+            domains.setdefault(domain_key(domain), account_id)
+        return cls(exact, dict(separators), domains, frozenset(one.key for one in people))
+
+    def find(self, address: AddrSpec | str) -> OwnAddress | None:
+        """Return whose address this is, or None when it is not ours.
+
+        A text that is no addr-spec is not ours.
+
+        >>> own = OwnAddress(account_id="a", role=AddressRole.PRIMARY,
+        ...                  addr=AddrSpec.parse("help@example.org"))
+        >>> book = AddressBook.build([own], separators=[("a", "+")])
+        >>> book.find("HELP+x7@Example.ORG").detail
+        'x7'
+        """
+        if isinstance(address, str):
+            try:
+                address = AddrSpec.parse(address)
+            except AddressError:
+                return None
+        return self._exact.get(address.key) or self._subaddress(address) or self._domain(address)
+
+    def _subaddress(self, address: AddrSpec) -> OwnAddress | None:
+        if address.local.startswith('"'):
+            return None
+        for separator in sorted(set(self._separators.values())):
+            # The separator may stand in our own local part and in the detail: the longest of
+            # our addresses wins.
+            local = address.local
+            while separator in local:
+                local = local.rpartition(separator)[0]
+                own = self._exact.get(f"{local.casefold()}@{domain_key(address.domain)}")
+                if own and self._separators.get(own.account_id) == separator:
+                    detail = address.local[len(local) + len(separator) :]
+                    return attrs.evolve(own, role=AddressRole.SUBADDRESS, detail=detail)
+        return None
+
+    def _domain(self, address: AddrSpec) -> OwnAddress | None:
+        account_id = self._catch_all.get(domain_key(address.domain))
+        if account_id is None or address.key in self._people:
+            return None
+        return OwnAddress(account_id=account_id, role=AddressRole.CATCH_ALL, addr=address)

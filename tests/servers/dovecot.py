@@ -1,0 +1,281 @@
+"""Run a private Dovecot for tests: own folder, own CA, loopback ports, stopped by its own pid.
+
+Registered as a pytest plugin by `tests/conftest.py`.
+"""
+
+import grp
+import imaplib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import trustme
+
+PASSWORD = "dovecot-marker-5f1c"
+MASTER = "agent@corp.example"
+_TRIES = 3
+
+_COMMON = """
+base_dir = {run}
+state_dir = {run}
+log_path = /dev/stderr
+instance_name = mailrouting-tests
+listen = 127.0.0.1
+protocols = imap
+ssl = yes
+auth_mechanisms = plain login
+auth_master_user_separator = *
+auth_failure_delay = 0
+first_valid_uid = 1
+mail_fsync = never
+service imap-login {{
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = {tls_port}
+  }}
+}}
+"""
+
+# The master users' passdb comes first: it proves the agent, and the next one that the shared
+# mailbox exists. That is how SASL's authorization identity is checked.
+_V23 = (
+    _COMMON
+    + """
+disable_plaintext_auth = no
+ssl_cert = <{root}/cert.pem
+ssl_key = <{root}/key.pem
+mail_location = maildir:{root}/mail/%u
+namespace inbox {{
+  inbox = yes
+  separator = /
+}}
+passdb {{
+  driver = passwd-file
+  args = {root}/masters
+  master = yes
+  result_success = continue
+}}
+passdb {{
+  driver = static
+  args = password={password}
+}}
+userdb {{
+  driver = static
+  args = uid={mail_uid} gid={mail_gid} home={root}/mail/%u allow_all_users=yes
+}}
+"""
+)
+
+# Written from Dovecot's documentation; untried, for no 2.4 was at hand.
+_V24 = (
+    "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
+    + _COMMON
+    + """
+auth_allow_cleartext = yes
+ssl_server {{
+  cert_file = {root}/cert.pem
+  key_file = {root}/key.pem
+}}
+mail_driver = maildir
+mail_path = {root}/mail/%{{user}}
+namespace inbox {{
+  inbox = yes
+  separator = /
+}}
+passdb masters {{
+  driver = passwd-file
+  passwd_file_path = {root}/masters
+  master = yes
+  result_success = continue
+}}
+passdb everyone {{
+  driver = static
+  password = {password}
+}}
+userdb everyone {{
+  driver = static
+  static_allow_all_users = yes
+  fields {{
+    uid = {mail_uid}
+    gid = {mail_gid}
+    home = {root}/mail/%{{user}}
+  }}
+}}
+"""
+)
+
+# Without root Dovecot can neither change user nor chroot.
+_UNPRIVILEGED = """
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+service imap-login {{
+  chroot =
+}}
+service anvil {{
+  chroot =
+}}
+"""
+
+
+class DovecotServer:
+    """A running Dovecot: every user name opens a mailbox of its own with `PASSWORD`."""
+
+    host = "127.0.0.1"
+    password = PASSWORD
+    master = MASTER
+
+    def __init__(self, root, process, *, port, tls_port, log):
+        self._root = root
+        self._process = process
+        self.port = port
+        self.tls_port = tls_port
+        self.ca_file = str(root / "ca.pem")
+        self.log = log
+
+    def _client(self, username, folder=None):
+        client = imaplib.IMAP4(self.host, self.port, timeout=30)
+        client.login(username, PASSWORD)
+        if folder is not None:
+            client.select(folder)
+        return client
+
+    def add_folder(self, username, folder):
+        """Create a folder."""
+        with self._client(username) as client:
+            client.create(folder)
+
+    def deliver(self, raw, *, to, folder="INBOX", received_at: datetime | None = None, flags=()):
+        """Append a mail; return its UID."""
+        when = imaplib.Time2Internaldate(received_at) if received_at else ""
+        with self._client(to) as client:
+            status, data = client.append(folder, " ".join(flags), when, raw)
+            assert status == "OK", data
+            return data[0].split(b"]")[0].split()[-1].decode()
+
+    def expunge_elsewhere(self, username, uid, folder="INBOX"):
+        """Remove a mail from another session."""
+        with self._client(username, folder) as client:
+            client.uid("STORE", uid, "+FLAGS", r"(\Deleted)")
+            client.uid("EXPUNGE", uid)
+
+    def flag_elsewhere(self, username, uid, *flags, folder="INBOX"):
+        """Set flags from another session."""
+        with self._client(username, folder) as client:
+            client.uid("STORE", uid, "+FLAGS", f"({' '.join(flags)})")
+
+    def flags(self, username, folder="INBOX"):
+        """Return each mail's flags by UID, as another session sees them."""
+        with self._client(username) as client:
+            client.select(folder, readonly=True)
+            found = {}
+            for uid in client.uid("SEARCH", "ALL")[1][0].split():
+                line = client.uid("FETCH", uid.decode(), "(FLAGS)")[1][0]
+                found[uid.decode()] = {flag.decode() for flag in imaplib.ParseFlags(line)}
+            return found
+
+    def stop(self):
+        """Stop the process that was started, and remove its folder."""
+        self._process.terminate()
+        self._process.wait(timeout=20)
+        shutil.rmtree(self._root, ignore_errors=True)
+
+
+def find_dovecot():
+    """Return the program, or None."""
+    return shutil.which("dovecot") or shutil.which("dovecot", path="/usr/sbin:/usr/local/sbin")
+
+
+def _free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def _write_certificates(root):
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    authority.cert_pem.write_to_path(root / "ca.pem")
+    certificate.private_key_pem.write_to_path(root / "key.pem")
+    chain = b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
+    (root / "cert.pem").write_bytes(chain)
+
+
+def _configuration(program, root, *, port, tls_port):
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    template = _V24 if version.stdout.startswith("2.4") else _V23
+    is_root = os.geteuid() == 0
+    account = pwd.getpwnam("nobody") if is_root else pwd.getpwuid(os.geteuid())
+    values = {
+        "root": root,
+        "run": root / "run",
+        "port": port,
+        "tls_port": tls_port,
+        "password": PASSWORD,
+        "mail_uid": account.pw_uid,
+        "mail_gid": account.pw_gid,
+        "user": account.pw_name,
+        "group": grp.getgrgid(account.pw_gid).gr_name,
+    }
+    (root / "masters").write_text(f"{MASTER}:{{PLAIN}}{PASSWORD}::::::\n")
+    (root / "mail").mkdir(exist_ok=True)
+    if is_root:
+        os.chown(root / "mail", account.pw_uid, account.pw_gid)
+    text = template if is_root else template + _UNPRIVILEGED
+    (root / "dovecot.conf").write_text(text.format(**values))
+    return root / "dovecot.conf"
+
+
+def _start(program, root, *, port, tls_port):
+    """Start Dovecot and wait for its own word that it is up; None when it died."""
+    configuration = _configuration(program, root, port=port, tls_port=tls_port)
+    process = subprocess.Popen(
+        [program, "-F", "-c", configuration], stderr=subprocess.PIPE, text=True
+    )
+    log, is_up = [], threading.Event()
+
+    def follow():
+        with process.stderr:
+            for line in process.stderr:
+                log.append(line)
+                if "starting up" in line:
+                    is_up.set()
+        is_up.set()
+
+    threading.Thread(target=follow, daemon=True).start()
+    assert is_up.wait(60), "Dovecot says nothing"
+    if not any("starting up" in line for line in log):
+        process.wait(timeout=20)
+        return None, log
+    return DovecotServer(root, process, port=port, tls_port=tls_port, log=log), log
+
+
+@pytest.fixture(scope="session")
+def dovecot(record_missing_server):
+    """Return a running Dovecot; skip where it is not installed."""
+    program = find_dovecot()
+    if program is None:
+        record_missing_server("Dovecot (Debian packages dovecot-core, dovecot-imapd)")
+    # Not under pytest's own folder: nobody but us may enter that, and mail is kept by nobody.
+    root = Path(tempfile.mkdtemp(prefix="mr-dovecot-"))
+    root.chmod(0o755)
+    _write_certificates(root)
+    server, log = None, []
+    for _ in range(_TRIES):
+        server, log = _start(program, root, port=_free_port(), tls_port=_free_port())
+        if server is not None:
+            break
+    if server is None:
+        shutil.rmtree(root, ignore_errors=True)
+        pytest.fail("Dovecot does not start:\n" + "".join(log))
+    yield server
+    server.stop()
