@@ -1,0 +1,144 @@
+"""Read bounces that follow no RFC: what mail servers write for people.
+
+Asked only behind the gates of `mailrouting.reading.kind`: sender and content must both say bounce.
+Lines and their number are bounded; every pattern is bounded too.
+"""
+
+import re
+
+from mailrouting.reading.bounce_reasons import judge, says_delayed
+from mailrouting.reading.message import BounceReport
+
+__all__ = ["bounces_in_text", "looks_like_bounce", "report_for"]
+
+_MOST_LINES = 300
+_LONGEST_LINE = 1000
+_CONTEXT_LINES = 8
+_MOST_RECIPIENTS = 50
+_MOST_SEEN = 200
+_DAEMON = re.compile(r"mailer-daemon@|postmaster@", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"(?<![\w.+=%/-])([\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.){0,8}[\w-]{1,63})"
+)
+_PROTOCOL = re.compile(r"(?:smtp|rfc822)=", re.IGNORECASE)
+_ALONE = re.compile(
+    r"[\s*>\-\[(\"']{0,20}(?:<[^<>\s]{3,320}>|[^\s<>:]{3,320})[\])\"']{0,3}[:;,.]?\s{0,80}"
+)
+_LEADING = re.compile(r"[\s*>\-]{0,20}<[^<>\s]{3,320}>:")
+_ORIGINAL = re.compile(
+    r"[>\s\-=*#]{0,80}(?:(?:below (?:this line|is|are)|(?:this|the following) is a copy|original message"
+    r"|(?:the )?(?:header|text) (?:of|from) (?:the|your) (?:original )?message|unsent message"
+    r"|message header|original mail|returned message|your (?:original )?message (?:follows|reads)"
+    r"|included is a copy|enclosed is a copy|the original message (?:headers|follows)"
+    r"|start of (?:message|returned)|undelivered message|message contents"
+    r"|(?:a )?copy of (?:the|your) (?:original )?message)|return-path:|received: )",
+    re.IGNORECASE,
+)
+_OF_SENDER = re.compile(
+    r"\s{0,20}(?:from|sender|reply-to|return-path|message-id|date|subject|x-[a-z-]{1,40}|cc)\s{0,3}:"
+    r"|.{0,80}(?:mail from|message sent by|message from|contact|sender|postmaster|help|written by)",
+    re.IGNORECASE,
+)
+_PHRASES = (
+    "could not be delivered", "couldn't be delivered", "cannot be delivered", "can not be delivered",
+    "wasn't delivered", "was not delivered", "not able to deliver", "unable to deliver",
+    "undeliverable", "undelivered", "delivery to the following recipient", "delivery has failed",
+    "delivery failed", "failed to deliver", "has not been delivered", "have not been delivered",
+    "permanent fatal errors", "transient non-fatal errors", "permanent error", "did not reach",
+    "could not deliver", "couldn't deliver", "returned to sender", "could not send", "could not be sent",
+    "not delivered to", "message delivery failed", "delivery failure", "non-delivery",
+    "was rejected by", "following addresses had", "following recipients", "unknown user",
+    "user unknown", "mailbox is full", "mailbox full", "nicht zugestellt", "unzustellbar",
+    "n'a pas pu être", "konnte nicht", "no se pudo entregar", "não foi possível entregar",
+    "giving up on it", "error occurred while", "delivering this message", "address not found",
+    "unable to be delivered", "not be able to be delivered", "delivery delayed", "mail delivery error",
+)  # fmt: skip
+
+
+def looks_like_bounce(text: str) -> bool:
+    """Tell whether the beginning of a text speaks of a mail that did not arrive."""
+    beginning = " ".join(text[:6000].lower().split())
+    return any(phrase in beginning for phrase in _PHRASES)
+
+
+def bounces_in_text(text: str, *, own: frozenset[str]) -> tuple[BounceReport, ...]:
+    """Find the recipients that a text names, each with the reason that stands by it.
+
+    Args:
+        text: The text of the mail.
+        own: Addresses in lower case that cannot be meant: those in From and To of the bounce.
+    """
+    lines = _before_original(text)
+    strong: dict[str, str] = {}
+    weak: dict[str, str] = {}
+    seen = set(own)
+    for number, line in enumerate(lines):
+        if _OF_SENDER.match(line):
+            continue
+        for found in _ADDRESS.findall(line):
+            address = found.rstrip(".'")
+            if address.lower() in seen or len(seen) > _MOST_SEEN or _DAEMON.match(address):
+                continue
+            context = _context(lines, number, found)
+            is_named = _ALONE.fullmatch(line) or _LEADING.match(line)
+            is_strong = is_named is not None or _has_code(context)
+            (strong if is_strong else weak)[address] = context
+            if is_strong:
+                seen.add(address.lower())
+    chosen = strong or dict(list(weak.items())[:1])
+    # With several recipients the rest of the text may be about another one.
+    whole = "\n".join(lines) if len(chosen) == 1 else ""
+    return tuple(
+        _report(address, context, whole or context)
+        for address, context in list(chosen.items())[:_MOST_RECIPIENTS]
+    )
+
+
+def report_for(address: str, text: str) -> BounceReport:
+    """Report on an address that a header names, with the reason that the text gives."""
+    whole = "\n".join(_before_original(text))
+    return _report(address, whole, whole)
+
+
+def _before_original(text: str) -> list[str]:
+    lines: list[str] = []
+    for line in text.split("\n", _MOST_LINES)[:_MOST_LINES]:
+        if lines and _ORIGINAL.match(line):
+            break
+        lines.append(line[:_LONGEST_LINE])
+    return lines
+
+
+def _context(lines: list[str], number: int, address: str) -> str:
+    """Return a line and what belongs to it: up to a blank line or the next recipient."""
+    context = [lines[number]]
+    for line in lines[number + 1 : number + _CONTEXT_LINES]:
+        if not line.strip() and len(context) > 1:
+            break
+        if line[:1] not in (" ", "\t") and address not in line and _ADDRESS.search(line):
+            break
+        context.append(line)
+    return "\n".join(context)
+
+
+def _has_code(context: str) -> bool:
+    verdict = judge(context)
+    return verdict.status is not None or verdict.reply_code is not None or verdict.address_dead
+
+
+def _report(address: str, context: str, whole: str) -> BounceReport:
+    verdict = judge(context)
+    if verdict.status is None and verdict.address_dead:
+        verdict = judge(context, action="failed")
+    elif verdict.status is None:
+        context = whole
+        verdict = judge(whole, action="delayed" if says_delayed(whole) else "failed")
+    return BounceReport(
+        recipient=_PROTOCOL.sub("", address),
+        action="failed" if verdict.permanent else "delayed" if says_delayed(whole) else None,
+        status=verdict.status,
+        reply_code=verdict.reply_code,
+        permanent=verdict.permanent,
+        address_dead=verdict.address_dead,
+        reason=" ".join(context.split())[:500],
+    )

@@ -1,0 +1,137 @@
+"""Turn bytes into text: declared charset, its usual meaning, UTF-8, Windows-1252.
+
+Labels are read as browsers read them (WHATWG Encoding §4.2): `iso-8859-1` means Windows-1252,
+`gb2312` means GBK. The table is closed: Python's own codecs that are no charsets (`utf-7`,
+`idna`, `unicode_escape`, `zlib` and others) are never reached by a label in a mail.
+"""
+
+import functools
+import re
+
+__all__ = ["codec_for", "decode", "decode_undeclared"]
+
+# Codec, then the labels that mean it, apart from its own name.
+_LABELS = """
+cp1252 iso-8859-1 latin1 latin-1 l1 iso-ir-100 cp819 ibm819 iso8859-1 iso88591 us-ascii ascii x-cp1252 windows-1252 ansi-x3.4-1968 iso-646 us iso646-us ansi-x3.4-1986 ansi 646 8bit x-unknown-8bit iso-8859-1-windows-3.1-latin-1 x-ansi win-1252
+utf-8 utf8 unicode-1-1-utf-8 x-unicode20utf8 unicode20utf8 unicode11utf8 utf-8-sig cp65001 utf8mb4 unicode utf
+utf-16-le utf-16le utf-16 ucs-2 iso-10646-ucs-2 unicodefeff csunicode
+utf-16-be utf-16be unicodefffe
+utf-32 utf-32le utf-32be ucs-4
+iso8859-2 iso-8859-2 latin2 l2 iso-ir-101 iso88592
+iso8859-3 iso-8859-3 latin3 l3
+iso8859-4 iso-8859-4 latin4 l4
+iso8859-5 iso-8859-5 cyrillic iso-ir-144
+iso8859-6 iso-8859-6 arabic iso-8859-6-i iso-8859-6-e asmo-708 ecma-114
+iso8859-7 iso-8859-7 greek greek8 elot-928 ecma-118 sun-eu-greek
+iso8859-8 iso-8859-8 hebrew iso-8859-8-i iso-8859-8-e visual logical
+cp1254 iso-8859-9 latin5 l5 iso8859-9 windows-1254 x-cp1254
+iso8859-10 iso-8859-10 latin6 l6
+cp874 windows-874 tis-620 iso-8859-11 iso8859-11 dos-874 x-windows-874
+iso8859-13 iso-8859-13
+iso8859-14 iso-8859-14
+iso8859-15 iso-8859-15 latin9 latin-9 l9 iso885915
+iso8859-16 iso-8859-16
+cp1250 windows-1250 x-cp1250 win-1250
+cp1251 windows-1251 x-cp1251 win-1251
+cp1253 windows-1253 x-cp1253
+cp1255 windows-1255 x-cp1255
+cp1256 windows-1256 x-cp1256
+cp1257 windows-1257 x-cp1257
+cp1258 windows-1258 x-cp1258
+koi8-r koi koi8 koi8r
+koi8-u koi8-ru
+mac-roman macintosh mac x-mac-roman macroman
+mac-cyrillic x-mac-cyrillic x-mac-ukrainian
+cp437 ibm437
+cp850 ibm850
+cp852 ibm852
+cp866 ibm866
+cp932 shift-jis shiftjis sjis x-sjis ms-kanji windows-31j ms932 cp943
+euc-jp eucjp x-euc-jp ujis
+iso2022-jp-2 iso-2022-jp iso-2022-jp-1 iso-2022-jp-2 csiso2022jp iso-2022-jp-ms cp50220 cp50221
+iso2022-kr iso-2022-kr
+cp949 ks-c-5601-1987 ks-c-5601-1989 ks-c-5601 ksc5601 ksc-5601 euc-kr euckr uhc windows-949 korean ks-x-1001
+johab
+gb18030 gb2312 gb-2312 gb-2312-80 gbk x-gbk cp936 chinese euc-cn eucgb2312-cn gb18030-2000 gb18030-2005 csgb2312 ms936 windows-936
+hz hz-gb-2312
+cp950 big5 big-5 x-x-big5 cn-big5 big5-tw
+big5hkscs big5-hkscs
+"""
+_ENCODED_LANGUAGE = re.compile(r"[*].*", re.DOTALL)
+
+
+@functools.cache
+def _table() -> dict[str, str]:
+    table: dict[str, str] = {}
+    for line in _LABELS.split("\n"):
+        codec, _, labels = line.partition(" ")
+        for label in (codec, *labels.split()):
+            table.setdefault(label, codec)
+    return table
+
+
+def codec_for(label: str) -> str | None:
+    """Return the codec that a charset label means, or None for an unknown or refused one.
+
+    >>> codec_for("ISO-8859-1"), codec_for("ks_c_5601-1987"), codec_for("utf-7")
+    ('cp1252', 'cp949', None)
+    """
+    label = _ENCODED_LANGUAGE.sub("", label[:64]).strip(" \t\"'<>;,").lower().replace("_", "-")
+    table = _table()
+    if label in table:
+        return table[label]
+    # `iso 8859-1`, `charset=utf-8`, `windows1252`, `utf-8; format=flowed`, `cp-1252`
+    label = label.removeprefix("charset=").partition(";")[0].replace(" ", "-")
+    for candidate in (label, label.replace("windows", "windows-"), label.replace("cp-", "cp")):
+        if candidate in table:
+            return table[candidate]
+    return None
+
+
+def decode_undeclared(data: bytes) -> str:
+    r"""Decode bytes that no label explains: UTF-8 when they are, else Windows-1252.
+
+    >>> decode_undeclared(b"caf\xc3\xa9"), decode_undeclared(b"caf\xe9")
+    ('café', 'café')
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        # cp1252 leaves five bytes undefined: they become U+FFFD.
+        return data.decode("cp1252", "replace")
+
+
+def decode(data: bytes, label: str | None) -> tuple[str, bool, bool]:
+    """Decode a text; never raises.
+
+    Returns:
+        The text, whether the label was known (True when there is none), and whether the bytes
+        fit what was declared.
+    """
+    codec = codec_for(label) if label else None
+    if codec is None:
+        text = _undeclared(data)
+        return text, not label, "\ufffd" not in text
+    if codec == "cp1252":
+        # Mail labelled us-ascii or iso-8859-1 that reads as UTF-8 is UTF-8: by chance it is not.
+        return _undeclared(data), True, True
+    try:
+        return _decode_with(data, codec, "strict"), True, True
+    except (UnicodeDecodeError, ValueError):
+        pass
+    try:
+        return data.decode("utf-8"), True, False
+    except UnicodeDecodeError:
+        return _decode_with(data, codec, "replace"), True, False
+
+
+def _undeclared(data: bytes) -> str:
+    if b"\x1b$" in data[:65536] and data.isascii():
+        return data.decode("iso2022-jp-2", "replace")  # escapes tell what it is
+    return decode_undeclared(data)
+
+
+def _decode_with(data: bytes, codec: str, errors: str) -> str:
+    if codec == "utf-16-le" and data.startswith(b"\xfe\xff"):
+        codec = "utf-16-be"
+    return data.decode(codec, errors).removeprefix("\ufeff")

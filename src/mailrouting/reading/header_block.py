@@ -1,0 +1,142 @@
+"""Split a header from its body, in bytes, with one reading for each way to get it wrong.
+
+CR, LF and CRLF all end a line here (a stray CR before CRLF belongs to it), so a field that hides
+behind a bare CR is a field for us as it is for the program that shows the mail.
+"""
+
+import re
+from collections.abc import Callable
+
+import attrs
+
+from mailrouting.reading.limits import ReadingLimits
+from mailrouting.reading.message import Defect
+
+__all__ = ["HeaderBlock", "RawField", "read_header"]
+
+Report = Callable[[Defect], None]
+
+_LINE_END = re.compile(rb"\r{0,3}\n|\r")
+_BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
+_BLANK_LINES = re.compile(rb"[\r\n]*")
+_FIELD = re.compile(rb"([!-9;-~]+)([ \t]*):")
+_MBOX_LINE = re.compile(rb">?From [^\r\n:]{1,200}\d\d:\d\d")
+
+
+@attrs.frozen
+class RawField:
+    """Hold one field: name as written, value unfolded, both still bytes."""
+
+    name: bytes
+    value: bytes
+
+
+@attrs.frozen
+class HeaderBlock:
+    """Hold the fields of a header and where the body begins."""
+
+    fields: tuple[RawField, ...]
+    body_start: int
+
+    def all(self, name: bytes) -> list[bytes]:
+        """Return the values of a field, topmost first; `name` is in lower case."""
+        return [field.value for field in self.fields if field.name.lower() == name]
+
+    def first(self, name: bytes) -> bytes | None:
+        """Return the topmost value of a field; `name` is in lower case."""
+        for field in self.fields:
+            if field.name.lower() == name:
+                return field.value
+        return None
+
+
+def read_header(
+    data: bytes,
+    start: int,
+    end: int,
+    *,
+    limits: ReadingLimits,
+    report: Report,
+    is_top: bool = False,
+) -> HeaderBlock:
+    """Read the header of `data[start:end]`.
+
+    Args:
+        data: The mail.
+        start: Where the header begins.
+        end: Where the part ends at the latest.
+        limits: Past them, fields are left out; the body still begins behind the blank line.
+        report: Called with each defect.
+        is_top: True for the mail's own header: mbox lines and blank lines before it are skipped.
+    """
+    position = _skip_rubbish(data, start, end, report) if is_top else start
+    header_start = position
+    lines: list[tuple[bytes, list[bytes]]] = []
+    while position < end:
+        if position - header_start > limits.header_bytes or len(lines) > limits.header_fields:
+            report(Defect.HEADER_LIMIT)
+            position = _behind_blank_line(data, position, end)
+            break
+        ending = _LINE_END.search(data, position, end)
+        stop, following = ending.span() if ending else (end, end)
+        if ending and ending.group() == b"\r":
+            report(Defect.BARE_CR)
+        # One line may be the whole mail: never take more of it than the header may have.
+        line = data[position : min(stop, position + limits.header_bytes)]
+        if not line:
+            position = following
+            break
+        if b"\0" in line:
+            report(Defect.NUL)
+            line = line.replace(b"\0", b"")
+        if line[:1] in (b" ", b"\t") and lines:
+            lines[-1][1].append(b" " + line.strip(b" \t"))
+        elif not line.strip():
+            position = following
+            break
+        elif line.startswith(b"--") and not is_top:
+            # A boundary line: this part has a header only.
+            break
+        elif field := _FIELD.match(line):
+            if field.group(2):
+                report(Defect.SPACE_BEFORE_COLON)
+            lines.append((field.group(1), [line[field.end() :].strip(b" \t")]))
+        elif not _MBOX_LINE.match(line):
+            report(Defect.MISSING_BLANK_LINE)
+            break
+        position = following
+    fields = tuple(
+        RawField(name, _value(pieces, limits, report))
+        for name, pieces in lines[: limits.header_fields]
+    )
+    return HeaderBlock(fields, position)
+
+
+def _value(pieces: list[bytes], limits: ReadingLimits, report: Report) -> bytes:
+    value = b"".join(pieces)
+    if len(value) > limits.value_bytes:
+        report(Defect.VALUE_LIMIT)
+    return value[: limits.value_bytes]
+
+
+def _skip_rubbish(data: bytes, start: int, end: int, report: Report) -> int:
+    """Return where the first field may begin: behind blank lines, a BOM and an mbox line."""
+    position = start
+    if data.startswith(b"\xef\xbb\xbf", position):
+        position += 3
+    blank = _BLANK_LINES.match(data, position, end)
+    blank_end = blank.end() if blank else position
+    if blank_end > position and _FIELD.match(data[blank_end : blank_end + 1000]):
+        report(Defect.LEADING_BLANK_LINES)
+        position = blank_end
+    is_field = _FIELD.match(data[position : position + 1000])
+    if data.startswith((b"From ", b">From "), position) and not is_field:
+        report(Defect.MBOX_LINE)
+        ending = _LINE_END.search(data, position, end)
+        position = ending.end() if ending else end
+    return position
+
+
+def _behind_blank_line(data: bytes, position: int, end: int) -> int:
+    found = _BLANK_LINE.search(data, max(position - 1, 0), end)
+    return found.end() if found else end

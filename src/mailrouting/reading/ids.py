@@ -1,0 +1,45 @@
+"""Read message ids (RFC 5322 §3.6.4), tolerantly."""
+
+import re
+
+from mailrouting.reading.headers import clean, raw_text
+
+__all__ = ["LONGEST_ID", "message_id", "message_ids"]
+
+LONGEST_ID = 998  # RFC 5322 §2.1.1: no line is longer, so no id can be
+_ANGLE = re.compile(r"<([^<>]{1,4000}+)(?:>|$|(?=<))")
+_SPACE = re.compile(r"\s+")
+
+
+def message_ids(values: list[bytes]) -> tuple[str, ...]:
+    """Return all ids of In-Reply-To or References without `<>`, in order, each once.
+
+    Text around them is left out (`Your message of Monday <1@example.org>`). Without any bracket
+    every word with an `@` is an id.
+
+    >>> message_ids([b"<1@example.org> (Bob) <2@example.org>"])
+    ('1@example.org', '2@example.org')
+    """
+    found: dict[str, None] = {}
+    for value in values:
+        text = clean(raw_text(value))
+        ids = [_SPACE.sub("", inner) for inner in _ANGLE.findall(text)]
+        if not ids:
+            ids = [word.strip(",;\"'()<>") for word in text.split() if "@" in word]
+        found.update(dict.fromkeys(one for one in ids if one and len(one) <= LONGEST_ID))
+    return tuple(found)
+
+
+def message_id(values: list[bytes]) -> str | None:
+    """Return the mail's own id: the first one in brackets, else the whole value.
+
+    >>> message_id([b" 17 without brackets "])
+    '17 without brackets'
+    """
+    for value in values:
+        text = clean(raw_text(value))
+        found = _ANGLE.search(text)
+        one = _SPACE.sub("", found[1]) if found else text.strip("<> ")
+        if one:
+            return one[:LONGEST_ID]
+    return None

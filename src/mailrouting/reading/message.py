@@ -1,0 +1,328 @@
+"""Hold what a mail says: the values that `read` returns.
+
+Every text in here was written by a stranger. Names, subjects, file names and addresses are data:
+never a path, a template, a header field or a proof.
+"""
+
+import enum
+from datetime import datetime
+from typing import Self
+
+import attrs
+
+__all__ = [
+    "Attachment",
+    "BounceReport",
+    "Defect",
+    "Forwarded",
+    "HeaderAddress",
+    "HeaderField",
+    "Kind",
+    "Message",
+    "Priority",
+    "ReplyView",
+    "Span",
+    "SpanKind",
+]
+
+
+class Kind(enum.Enum):
+    """Say what sort of mail this is. In doubt it is `PERSONAL`."""
+
+    PERSONAL = "personal"
+    AUTOMATIC_REPLY = "automatic-reply"
+    AUTOMATIC = "automatic"
+    LIST = "list"
+    BOUNCE = "bounce"
+    DELIVERY_NOTICE = "delivery-notice"
+    RECEIPT = "receipt"
+    FEEDBACK_REPORT = "feedback-report"
+
+
+class Priority(enum.Enum):
+    """Say how urgent the sender calls it."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+class Defect(enum.StrEnum):
+    """Name what is wrong with a mail; `sentence` explains it."""
+
+    sentence: str
+
+    def __new__(cls, value: str, sentence: str) -> Self:
+        """Make a member from its name and its sentence."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.sentence = sentence
+        return member
+
+    READER_FAULT = "reader-fault", "The reader failed on this mail; only its bytes are kept."
+    SIZE_LIMIT = "size-limit", "The mail is larger than the reader looks into."
+    AMBIGUOUS_FROM = "ambiguous-from", "There are several From fields or several addresses in From."
+    ADDRESS_IN_NAME = "address-in-name", "The display name of From holds another address."
+    MISSING_FROM = "missing-from", "There is no From field with an address."
+    NO_HEADER = "no-header", "The mail begins without any header field."
+    MBOX_LINE = "mbox-line", "An mbox separator line stands before the header."
+    LEADING_BLANK_LINES = "leading-blank-lines", "Blank lines stand before the header."
+    MISSING_BLANK_LINE = "missing-blank-line", "No blank line separates the header from the body."
+    BARE_CR = "bare-cr", "A carriage return stands alone in the header; it was read as a line end."
+    NUL = "nul", "NUL characters stand in the header; they were left out."
+    SPACE_BEFORE_COLON = "space-before-colon", "White space stands before a header field's colon."
+    HEADER_LIMIT = "header-limit", "The header has too many fields or bytes; the rest is not read."
+    VALUE_LIMIT = "value-limit", "A header field is too long; its end is not read."
+    ADDRESS_LIMIT = "address-limit", "A header field has too many addresses; the rest is not read."
+    DUPLICATE_FIELD = "duplicate-field", "A header field that may stand once stands several times."
+    BAD_DATE = "bad-date", "The date cannot be read, or lies outside 1970 to 2100."
+    DEPTH_LIMIT = "depth-limit", "Parts are nested too deeply; the inner ones stay one attachment."
+    PART_LIMIT = "part-limit", "There are too many parts; the rest stays one attachment."
+    BAD_BOUNDARY = "bad-boundary", "A multipart has no usable boundary, or no part begins with it."
+    MISSING_END = "missing-end", "A multipart has no closing boundary."
+    BAD_ENCODING = (
+        "bad-encoding",
+        "A transfer encoding is unknown or broken; it was read as far as possible.",
+    )
+    UNKNOWN_CHARSET = (
+        "unknown-charset",
+        "A character set is unknown or refused; another one was used.",
+    )
+    BAD_CHARSET = "bad-charset", "A text does not fit its character set; another one was used."
+    FILENAME_CONFLICT = (
+        "filename-conflict",
+        "An attachment has several names; the first one was taken.",
+    )
+    TEXT_LIMIT = "text-limit", "The text is too long; the reply view covers its beginning only."
+
+
+@attrs.frozen
+class HeaderField:
+    """Hold one header field.
+
+    Attributes:
+        name: The field's name as written.
+        value: The value unfolded and decoded, without control characters.
+    """
+
+    name: str
+    value: str
+
+
+@attrs.frozen
+class HeaderAddress:
+    """Hold an address as it was read: untrusted, not checked against any grammar.
+
+    Attributes:
+        name: The display name, else the comment; empty when there is none.
+        address: What stands where the addr-spec belongs. It may lack an `@`, and is empty when
+            there was only a name.
+    """
+
+    name: str
+    address: str
+
+
+@attrs.frozen(kw_only=True)
+class Attachment:
+    """Hold one part that is no body text.
+
+    Attributes:
+        filename: The name as sent, decoded; None when there is none. May hold path separators.
+        safe_name: A name that is harmless in a folder and unique in this mail; at most 150
+            characters, with its extension.
+        content_type: The declared media type in lower case: a hint, never to be trusted.
+        size: Decoded size in bytes.
+        content_id: The Content-ID without `<>`, or None.
+        inline: True for what the HTML body shows, or an image that is sent as part of the text.
+        content: The decoded bytes.
+    """
+
+    filename: str | None
+    safe_name: str
+    content_type: str
+    size: int
+    content_id: str | None = None
+    inline: bool = False
+    content: bytes = attrs.field(repr=False)
+
+
+class SpanKind(enum.Enum):
+    """Say what a stretch of the text is."""
+
+    VISIBLE = "visible"
+    QUOTED = "quoted"
+    SIGNATURE = "signature"
+
+
+@attrs.frozen
+class Span:
+    """Mark `text[start:end]` of a `ReplyView`."""
+
+    kind: SpanKind
+    start: int
+    end: int
+
+
+@attrs.frozen
+class ReplyView:
+    """Tell what is new in a reply from what is quoted. Nothing of the text is lost.
+
+    Attributes:
+        text: The whole text.
+        spans: Adjoining spans in order; together they cover `text`.
+    """
+
+    text: str = ""
+    spans: tuple[Span, ...] = ()
+
+    @property
+    def visible(self) -> str:
+        """Return what the sender wrote."""
+        return self._of(SpanKind.VISIBLE)
+
+    @property
+    def quoted(self) -> str:
+        """Return what is quoted of earlier mail."""
+        return self._of(SpanKind.QUOTED)
+
+    @property
+    def signature(self) -> str:
+        """Return the signature."""
+        return self._of(SpanKind.SIGNATURE)
+
+    def _of(self, kind: SpanKind) -> str:
+        return "".join(self.text[s.start : s.end] for s in self.spans if s.kind is kind).strip()
+
+
+@attrs.frozen(kw_only=True)
+class Forwarded:
+    """Hold a mail that was forwarded inside the text.
+
+    Attributes:
+        from_: Who wrote the original.
+        to: Who it was written to.
+        cc: Who had a copy.
+        subject: Its subject.
+        date: Its date as the forwarding program wrote it; empty when it did not.
+        text: Its text.
+        comment: What stands above it: the words of who forwarded it.
+    """
+
+    from_: HeaderAddress | None = None
+    to: tuple[HeaderAddress, ...] = ()
+    cc: tuple[HeaderAddress, ...] = ()
+    subject: str | None = None
+    date: str = ""
+    text: str = ""
+    comment: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class BounceReport:
+    """Hold what a report says about one recipient.
+
+    Attributes:
+        recipient: The address that was written to, as reported; empty when it is not said.
+        action: `failed`, `delayed`, `delivered`, `relayed` or `expanded` (RFC 3464 §2.3.3).
+        status: Enhanced status code (RFC 3463), for instance `5.1.1`; `5.0.0` or `4.0.0` when only
+            its class is known; None when nothing is.
+        reply_code: SMTP reply code, for instance 550, or None.
+        permanent: True when the class of the status or reply code is 5.
+        address_dead: True when this address should not be written to again: unknown user or
+            host, moved, disabled. A full mailbox, a policy or a content refusal is not that.
+        reason: The diagnostic text.
+    """
+
+    recipient: str
+    action: str | None = None
+    status: str | None = None
+    reply_code: int | None = None
+    permanent: bool = False
+    address_dead: bool = False
+    reason: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Message:
+    """Hold one mail, understood as far as possible.
+
+    Attributes:
+        raw: The mail's bytes, unchanged.
+        from_: The first address of From.
+        from_all: Every address of every From field; more than one is `AMBIGUOUS_FROM`.
+        sender: The address of Sender.
+        reply_to: The addresses of Reply-To.
+        to: The addresses of To.
+        cc: The addresses of Cc.
+        bcc: The addresses of Bcc.
+        subject: The subject, or None when there is no such field.
+        message_id: The Message-ID without `<>`.
+        in_reply_to: The message ids of In-Reply-To.
+        references: The message ids of References, oldest first.
+        date: When it says it was written; aware; None when that is not in 1970 to 2100.
+        date_text: The Date field as written.
+        delivered_to: The addr-specs of Delivered-To, X-Original-To and Envelope-To, topmost first.
+        return_path: The topmost Return-Path; empty is the null reverse-path, None is no field.
+        text: The text body; made from the HTML where there is only HTML.
+        html: The HTML body as sent: not sanitised.
+        attachments: All other parts, in order.
+        reply: What of the text is new, what is quoted.
+        forwarded: The mail forwarded inside the text.
+        kind: What sort of mail it is.
+        automatic_signs: Why it looks automatic, a short sentence each, strongest first.
+        bounces: What a report says, one for each recipient.
+        feedback_type: The type of a feedback report (RFC 5965), for instance `abuse`.
+        original_message_id: The Message-ID of the mail that a report is about.
+        priority: How urgent the sender calls it; None when nothing is said.
+        suppress_responses: The values of X-Auto-Response-Suppress in lower case.
+        authentication_results: The values of Authentication-Results, topmost first; who wrote
+            them is not known here.
+        defects: Values of `Defect`, each once, in the order they were met.
+        header_fields: All header fields in order.
+    """
+
+    raw: bytes = attrs.field(repr=False)
+    from_: HeaderAddress | None = None
+    from_all: tuple[HeaderAddress, ...] = ()
+    sender: HeaderAddress | None = None
+    reply_to: tuple[HeaderAddress, ...] = ()
+    to: tuple[HeaderAddress, ...] = ()
+    cc: tuple[HeaderAddress, ...] = ()
+    bcc: tuple[HeaderAddress, ...] = ()
+    subject: str | None = None
+    message_id: str | None = None
+    in_reply_to: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    date: datetime | None = None
+    date_text: str | None = None
+    delivered_to: tuple[str, ...] = ()
+    return_path: str | None = None
+    text: str | None = None
+    html: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+    reply: ReplyView = ReplyView()
+    forwarded: Forwarded | None = None
+    kind: Kind = Kind.PERSONAL
+    automatic_signs: tuple[str, ...] = ()
+    bounces: tuple[BounceReport, ...] = ()
+    feedback_type: str | None = None
+    original_message_id: str | None = None
+    priority: Priority | None = None
+    suppress_responses: frozenset[str] = frozenset()
+    authentication_results: tuple[str, ...] = ()
+    defects: tuple[str, ...] = ()
+    header_fields: tuple[HeaderField, ...] = attrs.field(default=(), repr=False)
+
+    def header(self, name: str) -> tuple[str, ...]:
+        """Return all values of a header field, topmost first.
+
+        >>> message = Message(raw=b"", header_fields=(HeaderField("X-Spam", "no"),))
+        >>> message.header("x-spam")
+        ('no',)
+
+        Args:
+            name: The field's name in any case, without a colon.
+        """
+        wanted = name.lower()
+        return tuple(field.value for field in self.header_fields if field.name.lower() == wanted)

@@ -1,0 +1,248 @@
+"""Recognise where earlier mail begins in a text: headers, markers and attributions of mail programs.
+
+Per line, a bounded stretch of it, with patterns that cannot run away. What is not recognised
+stays visible: a quote too many costs a reader a second, a hidden answer costs the customer.
+"""
+
+import re
+from collections.abc import Sequence
+
+import attrs
+
+__all__ = [
+    "QuotedHeader",
+    "attribution_length",
+    "has_forward_subject",
+    "is_forward_marker",
+    "is_original_marker",
+    "is_rule",
+    "read_quoted_header",
+    "split_joined_header",
+    "unquoted",
+]
+
+LONGEST_LINE = 400
+_MOST_HEADER_LINES = 24
+_LEAST_LABELS = 3
+
+_LABELS = {
+    "from": "From|Von|De|Da|Od|Fra|Från|Van|Lähettäjä|Feladó|Kimden|Gönderen|От|От кого|Від|Від кого|Expéditeur"
+    "|Remitente|Mittente|Afsender|Avsändare|Nadawca|Odesílatel|De la|Šalje|Pošiljatelj|Отправитель"
+    "|发件人|寄件者|寄件人|差出人|보낸 사람|Από|מאת|Mailerfrom",
+    "to": "To|An|À|A|Para|Do|Til|Till|Aan|Vastaanottaja|Címzett|Kime|Alıcı|Кому|Komu|Destinataire|Destinatario"
+    "|Adresat|Către|Prima|Pre|Prejemnik|Primatelj|Получатель|收件人|收件者|宛先|받는 사람|Προς|אל|Pentru|Za",
+    "cc": "Cc|CC|Kopie|Kopi|Kopia|Kopio|Másolat|Másolatot kap|Bilgi|Копия|Копія|Dw|DW|Do wiadomości"
+    "|Copie à|Copia|Cópia|抄送|副本|참조|Κοιν.|Kópia|Kk|Kopija",
+    "bcc": "Bcc|BCC|Cci|Bk|UDW|Скрытая копия",
+    "subject": "Subject|Betreff|Objet|Asunto|Assunto|Oggetto|Onderwerp|Emne|Ämne|Aihe|Tárgy|Konu|Тема"
+    "|Předmět|Predmet|Temat|Subiect|Naslov|Zadeva|主题|主旨|件名|제목|Θέμα|נושא|Sujet|Titel|Predmet",
+    "date": "Date|Sent|Datum|Gesendet|Envoyé|Enviado|Enviado em|Enviado el|Fecha|Data|Inviato|Verzonden|Sendt"
+    "|Skickat|Lähetetty|Päivämäärä|Dátum|Elküldve|Tarih|Gönderilen|Gönderme Tarihi|Дата|Отправлено|Відправлено|Надіслано|Dato"
+    "|Wysłano|Odesláno|Odoslané|Poslano|Dată|Trimis|Trimis la|发送时间|日期|寄件日期|送信日時|日時|날짜|보낸 날짜|Ημερομηνία|Sent on",
+    "reply-to": "Reply-To|Reply to|Antwort an|Répondre à|Responder a|Rispondi a|Risposta|Odpowiedz|Ответить",
+    "other": "Importance|Priority|Attachments|Anlagen|Anhänge|Wichtigkeit|Pièces jointes|Organization"
+    "|Adjuntos|Datos adjuntos|Allegati|Anexos|Organisation|Newsgroups|Message-ID|In-Reply-To",
+}
+_ROLES = {label.lower(): role for role, labels in _LABELS.items() for label in labels.split("|")}
+_LINE = re.compile(
+    r"[\s>*_\u200b\ufeff]{0,12}([^\W\d_][\w\-. ]{0,19}?)\s{0,2}\*{0,2}\s?[:：]\*{0,2}(?:\s+|$|(?=\S))"
+)
+_JOINED = re.compile(
+    "(?:" + "|".join(
+        re.escape(label)
+        for label in sorted("|".join(_LABELS.values()).split("|"), key=len, reverse=True)
+    ) + ")\\s?[:]"
+)  # fmt: skip
+
+_FORWARDED = (
+    "forwarded message|forwarded by .{1,80}|begin forwarded message|forwarded|weitergeleitete nachricht|anfang der weitergeleiteten nachricht"
+    "|weitergeleitete mail|message transféré|message transmis|début du message transféré|début du message réexpédié|mensaje reenviado"
+    "|inicio del mensaje reenviado|messaggio inoltrato|inizio messaggio inoltrato|mensagem encaminhada"
+    "|mensagem reencaminhada|início da mensagem (?:encaminhada|reencaminhada)|doorgestuurd bericht"
+    "|begin doorgestuurd bericht|videresendt (?:meddelelse|melding|besked)|start på videresendt besked"
+    "|videresendt e-post|vidarebefordrat (?:meddelande|mejl|brev)|vidarebefordrat mail|välitetty viesti|edelleenlähetetty viesti|välitetty viesti alkaa"
+    "|przekazana wiadomość|treść przekazanej wiadomości|początek przekazywanej wiadomości|przeposlaná zpráva|přeposlaná zpráva"
+    "|začátek přeposílané zprávy|začátek přeposlané zprávy|preposlaná správa|začiatok preposlanej správy|továbbított (?:üzenet|levél)|továbbított levél kezdete"
+    "|mesaj redirecționat|mesaj redirecţionat|început mesaj redirecționat|începutul mesajului redirecționat|începe mesajul redirecționat|iletilmiş mesaj|iletilen ileti|ileti başlangıcı|i̇letilmiş mesaj|i̇leti başlangıcı|yönlendirilen ileti"
+    "|пересылаемое сообщение|пересланное сообщение|начало переадресованного сообщения|перенаправлене повідомлення|переслане повідомлення|початок листа, що пересилається"
+    "|початок переспрямованого повідомлення|proslijeđena poruka|započni proslijeđenu poruku|posredovano sporočilo|转发的邮件|转发邮件信息|轉寄的郵件|轉寄郵件|転送されたメッセージ|전달된 메시지|개시된 메시지"
+)
+_ORIGINAL = (
+    "original message|original appointment|reply message|ursprüngliche nachricht|originalnachricht|message d'origine|message original|mensaje original"
+    "|messaggio originale|mensagem original|oorspronkelijk bericht|oprindelig meddelelse|opprinnelig melding|ursprungligt meddelande|originalmeddelande"
+    "|alkuperäinen viesti|wiadomość oryginalna|původní zpráva|pôvodná správa|eredeti üzenet|mesaj original|orijinal mesaj|özgün ileti"
+    "|исходное сообщение|оригинальное сообщение|вихідне повідомлення|原始邮件|原始郵件|元のメッセージ|원본 메시지|original email"
+)
+_FORWARD_MARKER = re.compile(
+    rf"[\s>*\ufeff]{{0,12}}(?:[-—_=]{{2,60}}\s?(?:{_FORWARDED})\s?:?\s?[-—_=]{{2,60}}|(?:{_FORWARDED})\s?:\s{{0,9}}$)",
+    re.IGNORECASE,
+)
+_ORIGINAL_MARKER = re.compile(
+    rf"[\s>*\ufeff]{{0,12}}[-—_=]{{2,60}}\s?(?:{_ORIGINAL})\s?:?\s?[-—_=]{{2,60}}[\s*]{{0,9}}",
+    re.IGNORECASE,
+)
+_RULE = re.compile(r"[\s>]{0,12}(?:_{5,200}|-{20,200}|={20,200})\s{0,9}")
+_FORWARD_SUBJECT = re.compile(
+    r"\s{0,5}(?:\[[^\]]{0,60}\]\s{0,3})?(?:fwd?|wg|tr|rv|enc|i|pd|vs|vb|doorst|ilt|yml|fs|továbbítás|转发|轉寄|転送)\s{0,2}[:：]",
+    re.IGNORECASE,
+)
+_VERB = re.compile(
+    r"\b(?:wrote|writes|schrieb|schreef|a écrit|escribió|ha scritto|escreveu|skrev|kirjoitti|napisał(?:\(a\)|a)?|napsala?(?:\(a\))?"
+    r"|napísala?|írta|a scris|yazdı|написала?|написав|пише|пишет|wrote the following|έγραψε|viết|je napisao|je napisala|ezt írta|geschrieben|skrev følgende"
+    r"|pisze)\b|写道|寫道|のメール|님이 작성|כתב",
+    re.IGNORECASE,
+)
+_END = re.compile(r"[:：]\s{0,9}>?\s{0,9}$")
+_STRONG = re.compile(r"@|<mailto|\b\d{1,2}[:.h]\d{2}\b|\b(?:19|20)\d\d\b|年")
+_BEGIN = re.compile(
+    r"[\s>*\ufeff]{0,12}(?:(?:on|at|am|le|el|il|em|den|d\.|op|dne|dnia|w dniu|pe|στις|vào|u|dana|ons?dag|il giorno|tarihinde)\b|在|于|\d{1,4}[-/. 年]"
+    r"|[^<>]{1,80}<[^<>\s]{1,320}@)",
+    re.IGNORECASE,
+)
+_DATE_AND_NAME = re.compile(
+    r"[\s\ufeff]{0,9}\d{4}[-/]\d{1,2}[-/]\d{1,2} (?:[^<>]{1,120}<[^<>\s]{3,320}>|\d{1,2}:\d\d GMT[+-]\d\d:\d\d .{1,120})\s{0,9}:?\s{0,9}"
+)
+_QUOTE = re.compile(r"[ \t]{0,4}[>|]\s?")
+
+
+@attrs.frozen(kw_only=True)
+class QuotedHeader:
+    """Hold a header that a mail program wrote into the text.
+
+    Attributes:
+        fields: Role (`from`, `to`, `cc`, `subject`, `date` and others) and value.
+        end: Index of the line behind it.
+    """
+
+    fields: dict[str, str]
+    end: int
+
+
+def read_quoted_header(
+    lines: Sequence[str], start: int, *, least: int = _LEAST_LABELS
+) -> QuotedHeader | None:
+    """Read a header that begins at a line, or return None.
+
+    Args:
+        lines: The text's lines.
+        start: Where it would begin.
+        least: How many fields it must have; From must be one of them.
+    """
+    fields: dict[str, str] = {}
+    last = ""
+    index = start
+    end = start
+    while index < min(len(lines), start + _MOST_HEADER_LINES):
+        line = lines[index][: LONGEST_LINE * 5]
+        role, value = _field(line)
+        if role and role not in fields:
+            fields[role] = value
+            last = role
+            end = index + 1
+        elif not fields or (role and last == "subject"):
+            break
+        elif not unquoted(line).strip():
+            # Some programs put a blank line between fields, but not after the subject.
+            following = _field(lines[index + 1])[0] if index + 1 < len(lines) else ""
+            if not following or following in fields or "subject" in fields:
+                break
+        elif _continues(lines, index, fields):
+            fields[last] = f"{fields[last]} {unquoted(line).strip()}".strip()
+            end = index + 1
+        else:
+            break
+        index += 1
+    if "from" not in fields or len(fields) < least:
+        return None
+    return QuotedHeader(fields=fields, end=end)
+
+
+def _field(line: str) -> tuple[str, str]:
+    match = _LINE.match(line[:LONGEST_LINE])
+    if not match:
+        return "", ""
+    role = _ROLES.get(" ".join(match[1].lower().split()), "")
+    return role, line[match.end() :].strip().removesuffix("*").strip() if role else ""
+
+
+def _continues(lines: Sequence[str], index: int, fields: dict[str, str]) -> bool:
+    """Tell whether a line without a label belongs to the field above: a label must follow."""
+    if _field(lines[index])[0]:
+        return False
+    following = [_field(line)[0] for line in lines[index + 1 : index + 3]]
+    return any(role and role not in fields for role in following)
+
+
+def split_joined_header(line: str) -> list[str]:
+    """Split a header that a program wrote on one line (`From: a@example.orgTo: b@example.org`)."""
+    pieces: list[str] = []
+    position = 0
+    roles: set[str] = set()
+    for match in _JOINED.finditer(line[: LONGEST_LINE * 5]):
+        role = _ROLES[match.group()[:-1].strip().lower()]
+        if role in roles:
+            continue
+        pieces.append(line[position : match.start()])
+        position = match.start()
+        roles.add(role)
+        if role == "subject":
+            break
+    pieces.append(line[position:])
+    return [piece.strip() for piece in pieces if piece.strip()]
+
+
+def is_forward_marker(line: str) -> int:
+    """Return where the marker of a forwarded mail ends in a line; 0 when there is none."""
+    match = _FORWARD_MARKER.match(line[:LONGEST_LINE])
+    return match.end() if match else 0
+
+
+def is_original_marker(line: str) -> bool:
+    """Tell whether a line says `-----Original Message-----` in some language."""
+    return _ORIGINAL_MARKER.fullmatch(line[:LONGEST_LINE]) is not None
+
+
+def is_rule(line: str) -> bool:
+    """Tell whether a line is the rule that Outlook draws above a quoted header."""
+    return _RULE.fullmatch(line[:LONGEST_LINE]) is not None
+
+
+def has_forward_subject(subject: str) -> bool:
+    """Tell whether a subject begins with `Fwd:` in some language."""
+    return _FORWARD_SUBJECT.match(subject[:LONGEST_LINE]) is not None
+
+
+def attribution_length(lines: Sequence[str], start: int) -> int:
+    """Return over how many lines `On Monday Ann wrote:` stands from a line on; 0 for none."""
+    first = lines[start][:LONGEST_LINE]
+    if not first.strip():
+        return 0
+    if _DATE_AND_NAME.fullmatch(first):
+        return 1
+    joined = first
+    length = 1
+    while True:
+        if _VERB.search(joined) and _END.search(joined) and len(joined) <= LONGEST_LINE:
+            return length if _STRONG.search(joined) or _quote_follows(lines, start + length) else 0
+        if length == 1 and not _BEGIN.match(first):
+            return 0
+        index = start + length
+        if length >= 6 or index >= len(lines):  # noqa: PLR2004
+            return 0
+        if length > 1 and not lines[index].strip() and not joined.rstrip().endswith(("<", ">")):
+            return 0
+        joined = f"{joined} {unquoted(lines[index][:LONGEST_LINE]).strip()}"
+        length += 1
+
+
+def _quote_follows(lines: Sequence[str], index: int) -> bool:
+    for line in lines[index : index + 3]:
+        if line.strip():
+            return line.lstrip().startswith(">")
+    return False
+
+
+def unquoted(line: str) -> str:
+    """Return a line without one level of `> `."""
+    match = _QUOTE.match(line)
+    return line[match.end() :] if match else line

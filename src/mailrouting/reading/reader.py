@@ -1,0 +1,243 @@
+"""Read one mail: bytes in, `Message` out."""
+
+import attrs
+
+from mailrouting.reading.attachments import list_attachments
+from mailrouting.reading.bodies import choose_bodies
+from mailrouting.reading.bounce_text import bounces_in_text, report_for
+from mailrouting.reading.dates import parse_date
+from mailrouting.reading.forwarded import find_forwarded
+from mailrouting.reading.header_addresses import parse_addresses
+from mailrouting.reading.header_block import HeaderBlock, Report
+from mailrouting.reading.headers import decode_value, raw_text
+from mailrouting.reading.ids import message_id, message_ids
+from mailrouting.reading.kind import is_mail_system, judge_kind
+from mailrouting.reading.limits import DEFAULT, ReadingLimits
+from mailrouting.reading.message import (
+    BounceReport,
+    Defect,
+    HeaderAddress,
+    HeaderField,
+    Kind,
+    Message,
+    Priority,
+)
+from mailrouting.reading.reply import view_reply
+from mailrouting.reading.reports import Reports, find_original, read_reports
+from mailrouting.reading.scan import scan
+
+__all__ = ["read"]
+
+_ONCE = (b"subject", b"to", b"cc", b"message-id", b"date", b"content-type", b"sender", b"reply-to")
+_PRIORITY_WORDS = {
+    "1": Priority.HIGH,
+    "2": Priority.HIGH,
+    "high": Priority.HIGH,
+    "urgent": Priority.HIGH,
+    "3": Priority.NORMAL,
+    "4": Priority.NORMAL,
+    "normal": Priority.NORMAL,
+    "5": Priority.LOW,
+    "6": Priority.LOW,
+    "low": Priority.LOW,
+    "non-urgent": Priority.LOW,
+}
+
+
+def read(raw: bytes, *, limits: ReadingLimits = DEFAULT) -> Message:
+    r"""Read one mail. Pure, linear in its size, and it never raises.
+
+    What is wrong with the mail is in `Message.defects`; the bytes are in `Message.raw`, always.
+
+    >>> message = read(b"From: Ann <ann@example.org>\r\nSubject: Printer\r\n\r\nIt is on fire.\r\n")
+    >>> message.from_.address, message.subject, message.text
+    ('ann@example.org', 'Printer', 'It is on fire.\n')
+
+    Args:
+        raw: The mail as the server gave it.
+        limits: How far to look into it.
+    """
+    try:
+        return _read(raw, limits)
+    except Exception:  # noqa: BLE001 - the promise is that it never raises: a fault is a defect
+        return Message(raw=raw, defects=(Defect.READER_FAULT,))
+
+
+def _read(raw: bytes, limits: ReadingLimits) -> Message:
+    met: dict[Defect, None] = {}
+
+    def report(defect: Defect) -> None:
+        met[defect] = None
+
+    # Line ends of old Macs: same length, so positions in both agree.
+    data = raw if b"\n" in raw else raw.replace(b"\r", b"\n")
+    parts = scan(data, limits=limits, report=report)
+    header, media = parts[0].header, parts[0].media
+    people = _People(header, limits, report)
+    subject = header.first(b"subject")
+    bodies = choose_bodies(data, parts, report)
+    text = bodies.text or ""
+    return_path = _return_path(header)
+    is_from_system = return_path == "" or (
+        bool(people.from_) and is_mail_system(people.from_[0].address)
+    )
+    reports = read_reports(
+        data, parts, limits=limits, report=report, trusts_any_place=is_from_system
+    )
+    original = find_original(data, parts, limits=limits, report=report)
+    judgement = judge_kind(
+        header=header,
+        media=media,
+        reports=reports,
+        sender=people.from_[0] if people.from_ else None,
+        return_path=return_path,
+        subject=decode_value(subject or b""),
+        text=text,
+        returns_mail=original is not None,
+    )
+    if judgement.kind is Kind.BOUNCE:
+        reports = attrs.evolve(reports, original=original)
+    date_value = header.first(b"date")
+    date = parse_date(raw_text(date_value)) if date_value else None
+    if date_value and date is None:
+        report(Defect.BAD_DATE)
+    _report_header(header, people, report)
+    if len(text) > limits.text:
+        report(Defect.TEXT_LIMIT)
+    attachments = list_attachments(data, parts, bodies, limits=limits, report=report)
+    subject_text = None if subject is None else decode_value(subject)
+    return Message(
+        raw=raw,
+        from_=people.from_[0] if people.from_ else None,
+        from_all=people.from_,
+        sender=next(iter(people.read(b"sender")), None),
+        reply_to=people.read(b"reply-to"),
+        to=people.read(b"to"),
+        cc=people.read(b"cc"),
+        bcc=people.read(b"bcc"),
+        subject=subject_text,
+        message_id=message_id(header.all(b"message-id")),
+        in_reply_to=message_ids(header.all(b"in-reply-to")),
+        references=message_ids(header.all(b"references")),
+        date=date,
+        date_text=None if date_value is None else decode_value(date_value),
+        delivered_to=_delivered_to(header),
+        return_path=return_path,
+        text=bodies.text,
+        html=bodies.html,
+        attachments=attachments,
+        reply=view_reply(text, longest=limits.text),
+        forwarded=find_forwarded(text[: limits.text], subject=subject_text or ""),
+        kind=judgement.kind,
+        automatic_signs=judgement.signs,
+        bounces=_bounces(judgement.kind, reports, people, header, text),
+        feedback_type=reports.feedback_type or None,
+        original_message_id=_original_id(reports),
+        priority=_priority(header),
+        suppress_responses=frozenset(
+            word.strip().lower()
+            for value in header.all(b"x-auto-response-suppress")
+            for word in decode_value(value).split(",")
+            if word.strip()
+        ),
+        authentication_results=tuple(
+            decode_value(value) for value in header.all(b"authentication-results")
+        ),
+        defects=tuple(met),
+        header_fields=tuple(
+            HeaderField(field.name.decode("ascii", "replace"), decode_value(field.value))
+            for field in header.fields
+        ),
+    )
+
+
+class _People:
+    """Read address fields of one header."""
+
+    def __init__(self, header: HeaderBlock, limits: ReadingLimits, report: Report) -> None:
+        self._header = header
+        self._limits = limits
+        self._report = report
+        self.from_ = self.read(b"from")
+
+    def read(self, name: bytes) -> tuple[HeaderAddress, ...]:
+        """Return the addresses of all fields of a name, in order."""
+        found: list[HeaderAddress] = []
+        for value in self._header.all(name):
+            room = self._limits.addresses - len(found)
+            addresses, is_more = parse_addresses(value, limit=max(room, 0))
+            found += addresses
+            if is_more:
+                self._report(Defect.ADDRESS_LIMIT)
+                break
+        return tuple(found)
+
+
+def _report_header(header: HeaderBlock, people: _People, report: Report) -> None:
+    if not header.fields:
+        report(Defect.NO_HEADER)
+    fields = header.all(b"from")
+    first = people.from_[0] if people.from_ else None
+    if first is None or not first.address:
+        report(Defect.MISSING_FROM)
+    if len(fields) > 1 or len(people.from_) > 1 or (first and _has_two_marks(first.address)):
+        report(Defect.AMBIGUOUS_FROM)
+    if first and "@" in first.name and first.name.lower() != first.address.lower():
+        report(Defect.ADDRESS_IN_NAME)
+    if any(len(header.all(name)) > 1 for name in _ONCE):
+        report(Defect.DUPLICATE_FIELD)
+
+
+def _has_two_marks(address: str) -> bool:
+    return address.count("@") > 1 and not address.startswith('"')
+
+
+def _return_path(header: HeaderBlock) -> str | None:
+    value = header.first(b"return-path")
+    if value is None:
+        return None
+    addresses, _ = parse_addresses(value, limit=1)
+    return addresses[0].address if addresses else ""
+
+
+def _delivered_to(header: HeaderBlock) -> tuple[str, ...]:
+    names = (b"delivered-to", b"x-original-to", b"envelope-to")
+    found: list[str] = []
+    for field in header.fields:
+        if field.name.lower() in names:
+            addresses, _ = parse_addresses(field.value, limit=20)
+            found += [one.address for one in addresses if one.address]
+    return tuple(found)
+
+
+def _priority(header: HeaderBlock) -> Priority | None:
+    for name in (b"x-priority", b"importance", b"x-msmail-priority", b"priority"):
+        words = decode_value(header.first(name) or b"").lower().replace("(", " ").split()
+        if words and words[0] in _PRIORITY_WORDS:
+            return _PRIORITY_WORDS[words[0]]
+    return None
+
+
+def _original_id(reports: Reports) -> str | None:
+    if reports.reported_id:
+        return reports.reported_id
+    return message_id(reports.original.all(b"message-id")) if reports.original else None
+
+
+def _bounces(
+    kind: Kind, reports: Reports, people: _People, header: HeaderBlock, text: str
+) -> tuple[BounceReport, ...]:
+    if reports.bounces or kind is not Kind.BOUNCE:
+        return reports.bounces
+    named = [value for value in header.all(b"x-failed-recipients") if value]
+    addresses = [one.address for value in named for one in parse_addresses(value)[0]]
+    if addresses:
+        return tuple(report_for(address, text) for address in addresses)
+    own = frozenset(
+        one.address.lower() for one in (*people.from_, *people.read(b"to"), *people.read(b"cc"))
+    )
+    found = bounces_in_text(text, own=own)
+    if not found and reports.original:
+        to = [one for value in reports.original.all(b"to") for one in parse_addresses(value)[0]]
+        found = tuple(report_for(one.address, text) for one in to[:1])
+    return found

@@ -1,0 +1,153 @@
+"""Cut a mail into its parts: one pass over the bytes, no recursion, limits on everything.
+
+A multipart's parts are found by its boundary lines alone (RFC 2046 §5.1.1). A nested mail
+(message/rfc822) stays one part: what stands in it is not this mail.
+"""
+
+import attrs
+
+from mailrouting.reading.header_block import HeaderBlock, Report, read_header
+from mailrouting.reading.limits import ReadingLimits
+from mailrouting.reading.message import Defect
+from mailrouting.reading.parameters import MediaType, parse_media_type
+
+__all__ = ["Part", "scan"]
+
+_LONGEST_DELIMITER = 300  # a boundary line with its trailing white space
+
+
+@attrs.define
+class Part:
+    """Hold one part of a mail.
+
+    Attributes:
+        header: Its fields.
+        media: Its Content-Type.
+        start: Where its body begins in the mail.
+        end: Where its body ends.
+        parent: Index of the multipart that it is in; -1 for the mail itself.
+        children: How many parts were found in it.
+        opaque: True for a part that was not looked into although it is a multipart, and for the
+            rest of a mail behind a limit.
+    """
+
+    header: HeaderBlock
+    media: MediaType
+    start: int
+    end: int
+    parent: int
+    children: int = 0
+    opaque: bool = False
+
+
+def scan(raw: bytes, *, limits: ReadingLimits, report: Report) -> list[Part]:
+    """Return the parts in the order in which they begin; the mail itself is the first."""
+    end = len(raw)
+    header = read_header(raw, 0, end, limits=limits, report=report, is_top=True)
+    top = _part(raw, header, end, parent=-1, is_digest=False)
+    parts = [top]
+    if end > limits.size:
+        report(Defect.SIZE_LIMIT)
+        top.opaque = True
+        return parts
+    # Innermost multipart last. Its delimiters are looked up in `boundaries`.
+    open_parts: list[int] = []
+    boundaries: dict[bytes, int] = {}
+    _open(0, parts, open_parts, boundaries, limits=limits, report=report)
+    position = top.start
+    while open_parts:
+        found = _next_delimiter(raw, position, boundaries)
+        if found is None:
+            report(Defect.MISSING_END)
+            break
+        before, after, boundary, closes = found
+        owner = boundaries[boundary]
+        parts[-1].end = min(parts[-1].end, max(before, parts[-1].start))
+        _close_inner(owner, open_parts, boundaries, parts, before)
+        position = after
+        if closes:
+            _close_inner(parts[owner].parent, open_parts, boundaries, parts, before)
+            continue
+        if len(parts) > limits.parts:
+            report(Defect.PART_LIMIT)
+            rest = HeaderBlock((), position)
+            parts.append(Part(rest, MediaType(), position, end, owner, opaque=True))
+            break
+        parts[owner].children += 1
+        header = read_header(raw, position, end, limits=limits, report=report)
+        is_digest = parts[owner].media.full == "multipart/digest"
+        parts.append(_part(raw, header, end, parent=owner, is_digest=is_digest))
+        position = header.body_start
+        _open(len(parts) - 1, parts, open_parts, boundaries, limits=limits, report=report)
+    return parts
+
+
+def _part(raw: bytes, header: HeaderBlock, end: int, *, parent: int, is_digest: bool) -> Part:
+    value = header.first(b"content-type")
+    media = parse_media_type(value, default="message/rfc822" if is_digest else "text/plain")
+    return Part(header, media, min(header.body_start, len(raw)), end, parent)
+
+
+def _open(
+    index: int,
+    parts: list[Part],
+    open_parts: list[int],
+    boundaries: dict[bytes, int],
+    *,
+    limits: ReadingLimits,
+    report: Report,
+) -> None:
+    """Look into a multipart from here on, if it is one and may be looked into."""
+    part = parts[index]
+    if part.media.main != "multipart":
+        return
+    boundary = part.media.boundary
+    if not boundary or len(boundary) > limits.boundary:
+        report(Defect.BAD_BOUNDARY)
+    elif len(open_parts) >= limits.depth:
+        report(Defect.DEPTH_LIMIT)
+        part.opaque = True
+    elif boundary not in boundaries:
+        open_parts.append(index)
+        boundaries[boundary] = index
+
+
+def _close_inner(
+    owner: int,
+    open_parts: list[int],
+    boundaries: dict[bytes, int],
+    parts: list[Part],
+    end: int,
+) -> None:
+    """Close every multipart inside `owner`."""
+    while open_parts and open_parts[-1] > owner:
+        inner = open_parts.pop()
+        parts[inner].end = min(parts[inner].end, end)
+        boundaries.pop(parts[inner].media.boundary, None)
+
+
+def _next_delimiter(
+    raw: bytes, position: int, boundaries: dict[bytes, int]
+) -> tuple[int, int, bytes, bool] | None:
+    """Return end of the part before, start of the next, the boundary, and whether it closes."""
+    while True:
+        dashes = raw.find(b"--", position)
+        if dashes < 0:
+            return None
+        if dashes and raw[dashes - 1 : dashes] != b"\n":
+            line = raw.find(b"\n--", dashes)
+            if line < 0:
+                return None
+            dashes = line + 1
+        newline = raw.find(b"\n", dashes, dashes + _LONGEST_DELIMITER)
+        stop = newline if newline >= 0 else min(len(raw), dashes + _LONGEST_DELIMITER)
+        token = raw[dashes + 2 : stop].rstrip(b" \t\r")
+        closes = token not in boundaries and token.endswith(b"--")
+        boundary = token[:-2] if closes else token
+        if boundary in boundaries:
+            before = dashes
+            # The line end before it belongs to the delimiter, not to the part.
+            before -= before > 0
+            before -= raw[max(before - 1, 0) : before] == b"\r"
+            return before, min(stop + 1, len(raw)), boundary, closes
+        position = dashes + 2

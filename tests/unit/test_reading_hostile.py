@@ -1,0 +1,225 @@
+"""Hostile mail: each attack ends in a message, a defect and a short time."""
+
+import time
+
+import pytest
+
+from mailrouting.reading import Defect, ReadingLimits, read, reader as reader_module
+
+HEAD = b"From: a@x.org\r\nSubject: s\r\nMIME-Version: 1.0\r\n"
+MIB = 1 << 20
+
+
+def fill(pattern: bytes, size: int = MIB // 4) -> bytes:
+    """Repeat a pattern up to a size."""
+    return (pattern * (size // len(pattern) + 1))[:size]
+
+
+def nested(depth: int) -> bytes:
+    """Open multiparts inside multiparts."""
+    return b"".join(
+        b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (level, level)
+        for level in range(depth)
+    )
+
+
+def typed(content_type: bytes, body: bytes) -> bytes:
+    """Build a mail of one type."""
+    return HEAD + b"Content-Type: " + content_type + b"\r\n\r\n" + body
+
+
+def read_in_time(raw: bytes):
+    """Read, with a generous allowance for a busy machine: quadratic work takes far longer."""
+    begin = time.perf_counter()
+    message = read(raw)
+    assert time.perf_counter() - begin < 4 * max(len(raw) / MIB, 0.5)
+    assert Defect.READER_FAULT not in message.defects
+    assert message.raw is raw
+    return message
+
+
+def test_depth_bomb_stays_an_attachment():
+    """Three thousand nested multiparts are not walked (T38)."""
+    message = read_in_time(HEAD + nested(3000) + b"text")
+    assert Defect.DEPTH_LIMIT in message.defects
+    assert len(message.attachments) == 1
+    assert message.attachments[0].content.endswith(b"text")
+
+
+def test_nesting_below_the_limit_is_read():
+    """Twenty levels are read to the innermost text."""
+    assert read(HEAD + nested(20) + b"\r\ntext").text == "text"
+
+
+def test_many_parts_stay_one_attachment():
+    """Of 300 000 parts the first are read (T39)."""
+    message = read_in_time(typed(b"multipart/mixed; boundary=b", b"--b\r\n\r\nx\r\n" * 300_000))
+    assert Defect.PART_LIMIT in message.defects
+    assert len(message.attachments) == 1
+
+
+def test_header_flood_is_cut():
+    """Of a million fields the first are read (T40)."""
+    message = read_in_time(b"a: b\r\n" * 1_000_000 + b"\r\nbody")
+    assert len(message.header_fields) <= 1001
+    assert message.text == "body"
+    assert Defect.HEADER_LIMIT in message.defects
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"From: " + b"a" * 3_000_000 + b"\r\n\r\nbody",
+        b"Subject: x\r\n" + b" y\r\n" * 200_000,
+        b"\r" * MIB,
+        b"\n" * MIB,
+        b"\0" * MIB,
+        b"From: a\r" * 100_000,
+        b"x" * MIB,
+    ],
+)
+def test_odd_headers_are_read_in_time(raw):
+    """Long lines, endless folding, bare CR, blank lines and NUL are linear."""
+    read_in_time(raw)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        b'"', b"(", b"<", b":", b",", b";", b"a@b,", b"<a@b", b'<"', b":;", b"()", b"(a)b ", b"\\", b"@",
+        b"=?", b"=?a?q?", b"=?a?q? ", b"=?utf-8?q?x?= ", b'"a" ', b"<a@b> ", b" ",
+    ],
+)  # fmt: skip
+def test_hostile_address_fields_are_linear(pattern):
+    """No address field, id list or encoded word takes long (T41)."""
+    value = fill(pattern, 16_000)
+    read_in_time(
+        b"".join(name + value + b"\r\n" for name in (b"From: ", b"References: ", *[b"To: "] * 12))
+    )
+
+
+@pytest.mark.parametrize(
+    "pattern", [b";", b";a=b", b";a", b" ", b';a="', b'="', b"(", b" (a)", b"; name*0=a;name*1=b"]
+)
+def test_hostile_parameters_are_linear(pattern):
+    """No Content-Type or Content-Disposition takes long (T41)."""
+    value = fill(pattern, 16_000)
+    part = b"--b\r\nContent-Type: a/b;" + value + b"\r\nContent-Disposition: attachment;" + value
+    read_in_time(typed(b"multipart/mixed; boundary=b", (part + b"\r\n\r\nx\r\n") * 60))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        b"<a ", b"</", b"<?", b"<![", b"<!--", b"<", b"&", b"&#", b"<div>", b"<p>", b"</p>", b"<ul><li>",
+        b'<a href="', b'<a ">', b"<script>", b"<style></", b"<blockquote>", b'<div style="display:none">',
+        b'<a href="http://x.org/y">t', b"<b></i>", b"<pre>\n", b"cid:", b"<title>",
+    ],
+)  # fmt: skip
+def test_hostile_html_is_linear(pattern):
+    """No HTML takes long: html.parser is quadratic on several of these (ecosystem study, §0)."""
+    read_in_time(typed(b"text/html", fill(pattern)))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        b"On ", b"> ", b">", b"On 1\n", b"From: \n", b"From: a\nTo: b\n", b"-- \n", b"-", b"_\n", b" ", b"\n",
+        b"On a <b@c\n", b"wrote:\n", b"Le <", b"begin forwarded message:\n", b"Sent from my \n",
+        b"---- Forwarded message ---- From: a To: b Subject: c\n", b"<mailto:", b"a@b.c: 550 unknown user\n",
+    ],
+)  # fmt: skip
+def test_hostile_text_is_linear(pattern):
+    """Neither the reply view, nor forwards, nor bounces take long (T43)."""
+    read_in_time(typed(b"text/plain", fill(pattern)))
+    read_in_time(
+        b"From: MAILER-DAEMON@x.org\r\nSubject: Fwd: Undelivered\r\nReturn-Path: <>\r\n\r\n"
+        b"could not be delivered\n---- Forwarded message ----\n" + fill(pattern)
+    )
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pattern"),
+    [(b"base64", b"="), (b"base64", b"A="), (b"quoted-printable", b"=\r"), (b"x-uuencode", b"M\n")],
+)
+def test_hostile_encodings_are_linear(encoding, pattern):
+    """No transfer encoding takes long."""
+    body = b"begin 644 a\n" + fill(pattern)
+    field = b"Content-Transfer-Encoding: " + encoding + b"\r\n"
+    read_in_time(HEAD + field + b"\r\n" + body)
+
+
+@pytest.mark.parametrize("pattern", [b"\r--", b"\n--", b"\n--" + b" " * 280, b"--b", b"\n--b-"])
+def test_hostile_boundaries_are_linear(pattern):
+    """Lines that nearly are boundaries cost nothing extra."""
+    read_in_time(typed(b"multipart/mixed; boundary=b", fill(pattern)))
+
+
+def test_long_boundary_is_not_split_by():
+    """A boundary beyond the limit splits nothing; the body stays the text."""
+    boundary = b"b" * 500
+    body = b"--" + boundary + b"\r\n\r\ntext\r\n"
+    message = read(typed(b"multipart/mixed; boundary=" + boundary, body))
+    assert "text" in message.text
+    assert Defect.BAD_BOUNDARY in message.defects
+
+
+def test_many_equal_names_are_made_unique_in_time():
+    """Hundreds of attachments with one name get hundreds of names."""
+    part = b"--b\r\nContent-Disposition: attachment; filename=a.txt\r\n\r\nx\r\n"
+    message = read_in_time(typed(b"multipart/mixed; boundary=b", part * 400))
+    assert len({one.safe_name for one in message.attachments}) == 400
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"=?utf-8?q?x=0d=0aB?= <a@b>",
+        b'"a" <a@[>',
+        b'"',
+        b"jo@",
+        b"\xff\xfe <a@b>",
+        b"=?x?q?=ZZ?=",
+        b"<",
+        b"@",
+    ],
+)
+def test_headers_that_break_the_stdlib_are_read(value):
+    """Access to these fields raises in the stdlib's modern policy (T29); not here."""
+    fields = b"".join(
+        name + b": " + value + b"\r\n"
+        for name in (
+            b"From",
+            b"To",
+            b"Subject",
+            b"Date",
+            b"Message-ID",
+            b"Content-Type",
+            b"Return-Path",
+        )
+    )
+    read_in_time(fields + b"\r\nbody")
+
+
+def test_internal_fault_becomes_a_defect(monkeypatch):
+    """A fault of the reader itself keeps the mail and is named; nobody sees an exception."""
+
+    def fail(*_args, **_options):
+        raise RecursionError
+
+    monkeypatch.setattr(reader_module, "scan", fail)
+    message = read(b"From: a@x.org\r\n\r\nbody")
+    assert message.raw == b"From: a@x.org\r\n\r\nbody"
+    assert message.defects == (Defect.READER_FAULT,)
+
+
+def test_every_defect_has_a_sentence():
+    """Operators see a sentence, not a name alone."""
+    assert all(defect.sentence.endswith(".") for defect in Defect)
+    assert len({defect.sentence for defect in Defect}) == len(Defect)
+
+
+def test_limits_can_be_set():
+    """A host may look less far."""
+    message = read(HEAD + nested(5) + b"\r\ntext", limits=ReadingLimits(depth=2))
+    assert Defect.DEPTH_LIMIT in message.defects

@@ -1,0 +1,251 @@
+"""The reply view and forwarded mail."""
+
+import pytest
+
+from mailrouting.reading import HeaderAddress, ReadingLimits, SpanKind, read
+
+
+def message_of(text: str, *, subject: str = "Re: Printer", **options):
+    """Read a mail with a text."""
+    head = f"From: ann@example.org\r\nSubject: {subject}\r\nContent-Type: text/plain; charset=utf-8"
+    return read(head.encode() + b"\r\n\r\n" + text.encode(), **options)
+
+
+def view(text: str):
+    """Return the reply view of a text."""
+    return message_of(text).reply
+
+
+QUOTE = "\n> What is wrong?\n> Support\n"
+
+
+@pytest.mark.parametrize(
+    "attribution",
+    [
+        "On Mon, Mar 2, 2026 at 9:00 AM Support <help@example.org> wrote:",
+        "On Mon, Mar 2, 2026 at 9:00 AM Support <\nhelp@example.org> wrote:",
+        "Am 02.03.2026 um 09:00 schrieb Support:",
+        "Support <help@example.org> schrieb am Mo., 2.\nMärz 2026 um 09:00:",
+        "Le 2 mars 2026 à 09:00, Support <help@example.org> a écrit :",
+        'Le 2 mars 2026 09:00, "Support"\n<help@example.org>\na écrit :',
+        "El lun, 2 mar 2026 a las 9:00, Support (<help@example.org>) escribió:",
+        "Il giorno lun 2 mar 2026 alle ore 09:00 Support ha scritto:",
+        "Em 2 de março de 2026 09:00, Support escreveu:",
+        "Op ma 2 mrt. 2026 om 09:00 schreef Support <help@example.org>:",
+        "Den 2. mars 2026 kl. 09.00 skrev Support <help@example.org>:",
+        "pon., 2 mar 2026 o 09:00 Support <help@example.org> napisał(a):",
+        "пн, 2 мар. 2026 г. в 09:00, Support <help@example.org> пишет:",
+        "Support <help@example.org> kirjoitti 2.3.2026 kello 9.00:",
+        "在 2026年3月2日，09:00，Support <help@example.org> 写道：",
+        "2026-03-02 9:00 GMT+01:00 Support",
+        "2026-03-02 Support <help@example.org>:",
+        "-----Original Message-----",
+        "----- Ursprüngliche Nachricht -----",
+    ],
+)
+def test_what_stands_below_an_attribution_is_quoted(attribution):
+    """Programs in many languages say who wrote what is below."""
+    reply = view(f"It is on fire.\n\n{attribution}\n{QUOTE}")
+    assert reply.visible == "It is on fire."
+    assert reply.quoted.startswith(attribution[:10])
+    assert reply.quoted.endswith("> Support")
+
+
+def test_quote_without_marks_goes_to_the_end():
+    """Outlook marks no line: all below its header is the quote."""
+    reply = view(
+        "Thanks!\n\nFrom: Support <help@example.org>\nSent: Monday, March 2, 2026 9:00\n"
+        "To: Ann <ann@example.org>\nSubject: Printer\n\nIs it on fire?\n\nSupport\n"
+    )
+    assert reply.visible == "Thanks!"
+    assert reply.quoted.endswith("Support")
+
+
+def test_rule_above_an_outlook_header_belongs_to_the_quote():
+    """The line that Outlook draws is not the sender's."""
+    reply = view(
+        "Yes\n________________________________\nVon: A\nGesendet: heute\nAn: B\nBetreff: C\n\nx"
+    )
+    assert reply.visible == "Yes"
+
+
+def test_inline_answers_stay_visible():
+    """Between quoted lines behind an attribution every other line is shown."""
+    reply = view(
+        "On Mon, Mar 2, 2026 at 9:00 Support wrote:\n"
+        "> Which printer?\nThe red one.\n> Since when?\nToday.\n"
+    )
+    assert reply.visible == "The red one.\nToday."
+    assert (
+        "> Since when?"
+        in view("Hi\n\nOn Mon, Mar 2, 2026 at 9:00 S wrote:\n> Since when?\n").quoted
+    )
+
+
+def test_answer_below_the_quote_stays_visible():
+    """Who answers below the quote is heard."""
+    reply = view(
+        "On Mon, Mar 2, 2026 at 9:00 Support wrote:\n> Which?\n> Support\n\nThe red one.\n"
+    )
+    assert reply.visible == "The red one."
+
+
+def test_quote_at_the_end_without_attribution_is_quoted():
+    """A block of `>` that nobody answers below is a quote."""
+    assert view("The red one.\n\n> Which printer?\n").quoted == "> Which printer?"
+
+
+def test_quote_that_is_answered_stays_as_context():
+    """A bare quote above the answer belongs to the answer."""
+    assert view("> Which?\n\nThe red one.").visible == "> Which?\n\nThe red one."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "On Friday I will be back.\nThen we can talk.",
+        "On this day\n\nI wrote something: see below.",
+        "From: there it is far.\nTo: here it is near.",
+        "I like this:\nit works.",
+        "Am Freitag komme ich.\n\nBis dann",
+        "Two things -- one is this.",
+        "Wir schrieben:\nnichts",
+    ],
+)
+def test_ordinary_sentences_are_not_quotes(text):
+    """What only begins like an attribution is visible."""
+    assert view(text).visible == text
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "-- \nAnn\nACME",
+        "--\nAnn",
+        "Sent from my iPhone",
+        "Von meinem Mobilgerät gesendet",
+        "Get Outlook for iOS",
+        "____\n-- \nAnn",
+    ],
+)
+def test_signature_is_told_apart(signature):
+    """A signature is what stands behind its mark, or the line that a device adds."""
+    reply = view(f"It is on fire.\n\n{signature}\n")
+    assert reply.visible == "It is on fire."
+    assert reply.signature == signature
+
+
+def test_signature_above_the_quote_is_found():
+    """A signature between reply and quote is a signature."""
+    reply = view(f"Yes.\n-- \nAnn\n\nOn Mon, Mar 2, 2026 at 9:00 Support wrote:\n{QUOTE}")
+    assert (reply.visible, reply.signature) == ("Yes.", "-- \nAnn")
+
+
+def test_text_of_a_mail_that_is_only_forwarded_is_visible():
+    """Where nothing stands above the forwarded mail, its text is what there is."""
+    reply = view("---------- Forwarded message ---------\nFrom: B <b@x.org>\nSubject: x\n\nHello\n")
+    assert reply.visible == "Hello"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "> \n", "a", "On 1 Jan 2026 x wrote:", "-- \n", "\n-- \nA"]
+)
+def test_spans_cover_the_whole_text(text):
+    """The spans adjoin from the first to the last character."""
+    reply = view(text)
+    assert "".join(reply.text[span.start : span.end] for span in reply.spans) == text
+    assert [span.start for span in reply.spans[1:]] == [span.end for span in reply.spans[:-1]]
+
+
+def test_beyond_its_limit_the_text_is_visible():
+    """What the view does not look at is never hidden."""
+    message = message_of("Yes\n> quote\n" + "tail\n" * 10, limits=ReadingLimits(text=12))
+    assert message.reply.visible.endswith("tail")
+    assert message.reply.spans[-1].kind is SpanKind.VISIBLE
+    assert "text-limit" in message.defects
+
+
+HEADER = """From: Bob Roe <bob@example.com>
+Date: Mon, 2 Mar 2026 09:00
+Subject: Printer
+To: <ann@example.org>
+Cc: Carl <carl@example.com>, d@example.com
+
+It is on fire.
+
+Bob"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---------- Forwarded message ---------\n" + HEADER,
+        "---------- Weitergeleitete Nachricht ---------\n"
+        + HEADER.replace("From:", "Von:").replace("Subject:", "Betreff:").replace("To:", "An:"),
+        "> Begin forwarded message:\n>\n" + "\n".join(f"> {line}" for line in HEADER.split("\n")),
+        "-------- Forwarded Message --------\n" + HEADER.replace(": ", ": \t"),
+        "----- Forwarded Message ----- "
+        + HEADER.replace("\nDate", "Date")
+        .replace("\nSub", "Sub")
+        .replace("\nTo", "To")
+        .replace("\nCc", "Cc")
+        .replace("Subject: Printer", "")
+        .replace("d@example.com\n", "d@example.comSubject: Printer\n"),
+        "---------- Forwarded message ---------\n"
+        + HEADER.replace("<bob@example.com>", "<bob@example.com<mailto:bob@example.com>>"),
+        "---------- Forwarded message ---------\n" + HEADER.replace(": Printer", ":\n Printer"),
+    ],
+)
+def test_forwarded_mail_is_found_by_its_marker(text):
+    """A marker and a header give who wrote what to whom, whatever the subject says."""
+    forwarded = message_of("Please look.\n\n" + text, subject="Help").forwarded
+    assert forwarded.from_ == HeaderAddress("Bob Roe", "bob@example.com")
+    assert [one.address for one in forwarded.to] == ["ann@example.org"]
+    assert [one.address for one in forwarded.cc] == ["carl@example.com", "d@example.com"]
+    assert forwarded.subject == "Printer"
+    assert "2026" in forwarded.date
+    assert " ".join(forwarded.text.split()) == "It is on fire. Bob"
+    assert forwarded.comment == "Please look."
+
+
+@pytest.mark.parametrize(
+    "above", ["", "________________________________\n", "-----Original Message-----\n"]
+)
+def test_outlook_forwards_are_known_by_the_subject(above):
+    """A bare header counts when the subject says that the mail was forwarded."""
+    forwarded = message_of("See below\n\n" + above + HEADER, subject="WG: Printer").forwarded
+    assert forwarded.from_.address == "bob@example.com"
+    assert forwarded.comment == "See below"
+    assert message_of("See below\n\n" + above + HEADER, subject="Re: Printer").forwarded is None
+
+
+def test_attribution_in_a_forward_names_the_writer():
+    """Some programs forward with an attribution only."""
+    forwarded = message_of(
+        'On 02/03/2026 09:00, "Bob Roe" <bob@example.com> wrote:\n\n    It is on fire.\n',
+        subject="Fwd: Printer",
+    ).forwarded
+    assert forwarded.from_ == HeaderAddress("Bob Roe", "bob@example.com")
+    assert (forwarded.subject, forwarded.text.strip()) == ("Printer", "It is on fire.")
+
+
+def test_name_without_address_is_a_name():
+    """Programs show names where they know them."""
+    text = "-----Original Message-----\nFrom: Bob Roe\nSent: today\nTo: Ann\nSubject: x\n\ny"
+    forwarded = message_of(text, subject="FW: x").forwarded
+    assert forwarded.from_ == HeaderAddress("Bob Roe", "")
+    assert forwarded.to == (HeaderAddress("Ann", ""),)
+
+
+def test_forwarding_by_somebody_else_keeps_the_writer():
+    """`on behalf of` is not part of the address."""
+    text = "---------- Forwarded message ---------\nFrom: Bob <bob@x.org> on behalf of Eve <e@x.org>\nTo: a@x.org\n\ny"
+    assert message_of(text).forwarded.from_ == HeaderAddress("Bob", "bob@x.org")
+
+
+@pytest.mark.parametrize(
+    "text", ["---------- Forwarded message ---------\n\nno header", "no mark", "Forwarded message:"]
+)
+def test_marker_without_header_is_no_forward(text):
+    """Without a header there is nobody who wrote it."""
+    assert message_of(text, subject="Fwd: x").forwarded is None
