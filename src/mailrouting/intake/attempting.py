@@ -1,0 +1,121 @@
+"""Try claimed mails: each ends in an outcome, a later try, or quarantine."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+import attrs
+
+from mailrouting.directory import Directory
+from mailrouting.errors import (
+    HookError,
+    MailroutingError,
+    StaleWriteError,
+    StorageUnavailableError,
+)
+from mailrouting.intake.converting import Converter
+from mailrouting.intake.explaining import hook_error
+from mailrouting.intake.reports import Converted
+from mailrouting.records import Claim, Conclusion, Failure, Outcome, OutcomeKind, TryLater
+
+__all__ = ["Attempts"]
+
+Tx = TypeVar("Tx")
+
+_RETRY_AFTER = (60.0, 300.0, 1800.0, 7200.0)  # seconds, by attempt
+_LONGEST_WAIT = 86_400.0
+_LONGEST_TEXT = 500
+
+
+@attrs.frozen(kw_only=True)
+class Attempts(Generic[Tx]):
+    """Try mails one by one; what happens to one harms no other.
+
+    Attributes:
+        converter: What is tried.
+        clock: Returns the time.
+        max_attempts: Tries before a mail is quarantined.
+        tell: Called with account, event and detail after each attempt.
+    """
+
+    converter: Converter[Tx]
+    clock: Callable[[], datetime]
+    max_attempts: int
+    tell: Callable[[str, str, str], None]
+
+    def attempt(self, claim: Claim, directory: Directory) -> Converted:
+        """Try one mail.
+
+        Raises:
+            StorageUnavailableError: The storage is away, so that not even this can be kept; the
+                mail is claimed again when its visibility has passed.
+        """
+        try:
+            return self._attempt(claim, directory)
+        except StaleWriteError as error:  # somebody else took it over: theirs is the outcome
+            return Converted(intake_id=claim.row.id, outcome=None, failure=_failure("claim", error))
+
+    def give_back(self, claim: Claim) -> None:
+        """End a claim that was not tried; the attempt does not count."""
+        failure = claim.row.failure or Failure(step="claim", error_type="", text="not tried")
+        now = self.clock()
+        self.converter.storage.intake_fail(
+            claim,
+            failure,
+            retry_at=now + timedelta(seconds=_RETRY_AFTER[0]),
+            counts=False,
+            now=now,
+        )
+
+    def _attempt(self, claim: Claim, directory: Directory) -> Converted:
+        try:
+            result = self.converter.convert(claim, directory, now=self.clock())
+        except StaleWriteError:
+            raise
+        except StorageUnavailableError as error:
+            return self._later(claim, _failure("storage", error), counts=False)
+        except HookError as error:
+            return self._failed(claim, _failure(error.hook, error))
+        except Exception as error:  # noqa: BLE001 - one mail's failure harms no other
+            return self._failed(claim, _failure("convert", error))
+        if isinstance(result, TryLater):
+            failure = Failure(
+                step="prepare", error_type="TryLater", text=result.reason[:_LONGEST_TEXT]
+            )
+            return self._later(claim, failure, counts=False, seconds=result.after_seconds)
+        quarantined = result.kind is OutcomeKind.QUARANTINED
+        self._tell(claim, "quarantined" if quarantined else "converted", result.kind.value)
+        return Converted(intake_id=claim.row.id, outcome=result)
+
+    def _failed(self, claim: Claim, failure: Failure) -> Converted:
+        if claim.row.attempts < self.max_attempts:
+            return self._later(claim, failure, counts=True)
+        reason = f"{failure.step}: {failure.text} ({claim.row.attempts} attempts)"
+        conclusion = Conclusion(outcome=Outcome(kind=OutcomeKind.QUARANTINED, reason=reason))
+        outcome = self.converter.storage.conclude(claim, lambda _: conclusion, now=self.clock())
+        self._tell(claim, "quarantined", failure.error_type)
+        return Converted(intake_id=claim.row.id, outcome=outcome, failure=failure)
+
+    def _later(
+        self, claim: Claim, failure: Failure, *, counts: bool, seconds: float | None = None
+    ) -> Converted:
+        if seconds is None:
+            seconds = _RETRY_AFTER[min(claim.row.attempts, len(_RETRY_AFTER)) - 1]
+        # The host's number: not a number becomes 0.
+        wait = timedelta(seconds=min(max(0.0, seconds), _LONGEST_WAIT))
+        now = self.clock()
+        self.converter.storage.intake_fail(
+            claim, failure, retry_at=now + wait, counts=counts, now=now
+        )
+        self._tell(claim, "failed", failure.error_type)
+        return Converted(intake_id=claim.row.id, outcome=None, failure=failure)
+
+    def _tell(self, claim: Claim, event: str, what: str) -> None:
+        self.tell(claim.row.account_id, event, f"intake {claim.row.id}: {what}")
+
+
+def _failure(step: str, error: Exception) -> Failure:
+    """Describe an error: an unexpected one by its place, as its text may hold the mail's."""
+    text = str(error if isinstance(error, MailroutingError) else hook_error(step, error))
+    cause = error.__cause__ if isinstance(error, HookError) else None
+    return Failure(step=step, error_type=type(cause or error).__name__, text=text[:_LONGEST_TEXT])

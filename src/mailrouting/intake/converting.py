@@ -1,0 +1,185 @@
+"""Bring one claimed mail to its one outcome.
+
+Slow first, then write: reading, look-ups, the host's descriptions, rules and `prepare` run with no
+transaction; then the storage opens one, re-checks the claim and calls a single write hook.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Generic, TypeVar, cast
+
+import attrs
+
+from mailrouting.directory import Directory
+from mailrouting.errors import HookError, MailroutingError
+from mailrouting.hooks import FindsByKey, HelpDesk, Prepares, RecordsBounces, Rule
+from mailrouting.intake.drafting import conclusion, draft_for, idempotency_key, overruled
+from mailrouting.intake.explaining import explain, hook_error
+from mailrouting.reading import Message
+from mailrouting.records import (
+    Action,
+    Claim,
+    Conclusion,
+    Decision,
+    EntryDraft,
+    IntakeRow,
+    Outcome,
+    TicketDraft,
+    TryLater,
+    Verdict,
+    Written,
+)
+from mailrouting.routing import Copies, RoutingPolicy
+from mailrouting.storage import Storage
+
+__all__ = ["Converter"]
+
+Tx = TypeVar("Tx")
+
+MOST_COPIES = 50
+LONGEST_TICKET_ID = 255
+
+
+@attrs.frozen(kw_only=True)
+class Converter(Generic[Tx]):
+    """Convert claimed mails.
+
+    May be shared by threads when storage and desk may. Holds no state of its own.
+
+    Attributes:
+        storage: Where rows, threads and outcomes are.
+        desk: The host's hooks.
+        rules: The host's rules, in order.
+        policy: The host's choices.
+    """
+
+    storage: Storage[Tx]
+    desk: HelpDesk[Tx]
+    rules: Sequence[Rule] = ()
+    policy: RoutingPolicy = attrs.field(factory=RoutingPolicy)
+
+    def convert(self, claim: Claim, directory: Directory, *, now: datetime) -> Outcome | TryLater:
+        """Bring one claimed mail to its outcome, or say that the host wants to try later.
+
+        Raises:
+            HookError: A hook or rule raised or returned what it may not; nothing was written.
+            StaleWriteError: The claim is lost; nothing was written.
+            StorageUnavailableError: Storage or host is busy or away; nothing was written.
+        """
+        row = claim.row
+        copies = Copies(row=row, others=self._copies(claim))
+        explained = explain(
+            claim.raw,
+            account=row.account_id,
+            directory=directory,
+            threads=self.storage,
+            desk=self.desk,
+            rules=self.rules,
+            policy=self.policy,
+            copies=copies,
+        )
+        key = idempotency_key(row.account_id, row.identity.fingerprint)
+        message, decision = explained.message, explained.decision
+        draft = draft_for(message, decision, directory, key)
+        if draft is not None:
+            prepared = self._prepare(draft)
+            if isinstance(prepared, TryLater):
+                return prepared
+            if isinstance(prepared, Verdict):
+                decision = overruled(decision, prepared, directory)
+                draft = draft_for(message, decision, directory, key)
+            else:
+                draft = prepared
+        return self._conclude(claim, message, decision, draft, now=now)
+
+    def _copies(self, claim: Claim) -> tuple[IntakeRow, ...]:
+        rows = self.storage.intake_rows(content=claim.row.identity.content, limit=MOST_COPIES)
+        return tuple(row for row in rows if row.id != claim.row.id)
+
+    def _prepare(
+        self, draft: TicketDraft | EntryDraft
+    ) -> TicketDraft | EntryDraft | TryLater | Verdict:
+        if not isinstance(self.desk, Prepares):
+            return draft
+        try:
+            prepared = self.desk.prepare(draft)
+        except Exception as error:
+            raise hook_error("prepare", error) from error
+        changed_kind = not isinstance(prepared, type(draft) | TryLater | Verdict)
+        if changed_kind or (
+            isinstance(prepared, TicketDraft | EntryDraft)
+            and prepared.idempotency_key != draft.idempotency_key
+        ):
+            raise HookError(
+                f"prepare returned {type(prepared).__name__} for {type(draft).__name__}",
+                hook="prepare",
+                hint="Return the draft that came in, changed by attrs.evolve, without its key.",
+            )
+        return prepared
+
+    def _conclude(
+        self,
+        claim: Claim,
+        message: Message,
+        decision: Decision,
+        draft: TicketDraft | EntryDraft | None,
+        *,
+        now: datetime,
+    ) -> Outcome:
+        hook = "open_ticket" if isinstance(draft, TicketDraft) else "add_entry"
+        earlier = self._written_before(draft.idempotency_key) if draft else None
+
+        def write(tx: Tx) -> Conclusion:
+            nonlocal hook
+            written = earlier
+            if draft is not None and written is None:
+                written = _checked(self._write(draft, decision, tx), hook)
+            if decision.action is Action.BOUNCE and decision.ticket is not None:
+                hook = "record_bounces"
+                self._record_bounces(message, tx)
+            return conclusion(message, decision, written)
+
+        try:
+            return self.storage.conclude(claim, write, now=now)
+        except MailroutingError:
+            raise
+        except Exception as error:
+            raise hook_error(hook, error) from error
+
+    def _write(self, draft: TicketDraft | EntryDraft, decision: Decision, tx: Tx) -> Written:
+        if isinstance(draft, TicketDraft):
+            return self.desk.open_ticket(draft, tx)
+        assert decision.ticket is not None
+        return self.desk.add_entry(decision.ticket, draft, tx)
+
+    def _record_bounces(self, message: Message, tx: Tx) -> None:
+        if isinstance(self.desk, RecordsBounces):
+            cast("RecordsBounces[Tx]", self.desk).record_bounces(message.bounces, tx)
+
+    def _written_before(self, key: str) -> Written | None:
+        # Always asked: an attempt that was given back is not counted, yet may have written.
+        if not isinstance(self.desk, FindsByKey):
+            return None
+        try:
+            earlier = self.desk.lookup(key)
+        except Exception as error:
+            raise hook_error("lookup", error) from error
+        return None if earlier is None else _checked(earlier, "lookup")
+
+
+def _checked(written: object, hook: str) -> Written:
+    # The types say it, but whoever wrote the hook may not have checked them.
+    ticket: object = written.ticket if isinstance(written, Written) else None
+    if isinstance(written, Written) and isinstance(ticket, str):
+        if 0 < len(ticket) <= LONGEST_TICKET_ID:
+            return written
+        found = f"a ticket id of {len(ticket)} characters"
+    elif isinstance(written, Written):
+        found = f"a ticket id of type {type(ticket).__name__}"
+    else:
+        found = type(written).__name__
+    raise HookError(
+        f"{hook} returned {found}",
+        hook=hook,
+        hint=f"Return Written(ticket=...) with a text of 1 to {LONGEST_TICKET_ID} characters.",
+    )

@@ -1,0 +1,184 @@
+"""Gather what leads to a decision: read the mail, ask storage and host, write nothing."""
+
+import traceback
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Protocol, TypeVar, cast
+
+import attrs
+
+from mailrouting.directory import Directory
+from mailrouting.errors import HookError, MailroutingError
+from mailrouting.hooks import FindsByNumber, HelpDesk, KnowsPeople, Rule, RuleContext
+from mailrouting.reading import Kind, Message, read
+from mailrouting.records import Decision, Role, ThreadRecord, TicketId, TicketState, Verdict
+from mailrouting.routing import Copies, People, RoutingPolicy, decide, receiving_account
+from mailrouting.threads import Evidence, bounce_ids, gather, subject_numbers
+
+__all__ = ["Explanation", "FindsThreads", "explain", "hook_error"]
+
+Tx = TypeVar("Tx")
+
+MOST_MERGES = 5
+
+
+class FindsThreads(Protocol):
+    """Find whose tickets Message-IDs belong to; every `Storage` does."""
+
+    def find_threads(self, message_ids: Sequence[str]) -> tuple[ThreadRecord, ...]:
+        """Return the stored records of these ids."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Explanation:
+    """Say what would become of a mail, and why. Nothing was written.
+
+    Attributes:
+        message: The mail as read.
+        evidence: What leads to a ticket, strongest first.
+        decision: What would be done, with its trace.
+    """
+
+    message: Message
+    evidence: tuple[Evidence, ...]
+    decision: Decision
+
+
+def explain(
+    raw: bytes,
+    *,
+    account: str,
+    directory: Directory,
+    threads: FindsThreads,
+    desk: HelpDesk[Tx],
+    rules: Sequence[Rule] = (),
+    policy: RoutingPolicy | None = None,
+    copies: Copies | None = None,
+) -> Explanation:
+    """Run everything that leads to a decision, and write nothing.
+
+    Args:
+        raw: The mail.
+        account: The id of the account that it would be fetched for.
+        directory: What is configured.
+        threads: Where Message-IDs are stored.
+        desk: Asked to describe tickets, for numbers and for people; no write hook is called.
+        rules: The host's rules.
+        policy: The host's choices.
+        copies: Other intake rows of the same mail; none when left out.
+
+    Raises:
+        RecordNotFoundError: The directory has no such account.
+        HookError: The desk or a rule raised.
+        StorageError: `threads` could not be asked.
+    """
+    policy = policy or RoutingPolicy()
+    message = read(raw)
+    receiver, _, _ = receiving_account(message, directory, fetched_for=account)
+    is_report = message.kind in (Kind.BOUNCE, Kind.DELIVERY_NOTICE)
+    ids = bounce_ids(message)
+    evidence = gather(
+        ids=ids,
+        stored=threads.find_threads(ids),
+        numbers={} if is_report else _tickets_by_number(message, desk, policy),
+        account_id=receiver.id,
+    )
+    people = People(
+        role=_role(message, desk),
+        tickets={
+            item.ticket: state
+            for item in evidence
+            if (state := _describe(item.ticket, desk)) is not None
+        },
+    )
+    decision = decide(
+        message,
+        directory,
+        fetched_for=account,
+        evidence=evidence,
+        rules=[_guarded(rule) for rule in rules],
+        people=people,
+        copies=copies,
+        policy=policy,
+    )
+    return Explanation(message=message, evidence=evidence, decision=decision)
+
+
+def hook_error(hook: str, error: Exception) -> MailroutingError:
+    """Return what a hook raised as ours: its own kind when it is ours already."""
+    if isinstance(error, MailroutingError):
+        return error
+    wrapped = HookError(
+        f"{hook} raised {type(error).__name__}{_place(error)}",
+        hook=hook,
+        hint="See the error's cause; the mail is kept and tried again.",
+    )
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _place(error: Exception) -> str:
+    """Say where an error arose; its text may hold content of the mail, so it is left out."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return ""
+    return f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}"
+
+
+def _tickets_by_number(
+    message: Message, desk: HelpDesk[Tx], policy: RoutingPolicy
+) -> dict[str, TicketId]:
+    if not isinstance(desk, FindsByNumber):
+        return {}
+    found: dict[str, TicketId] = {}
+    for number in subject_numbers(message, pattern=policy.number_pattern):
+        try:
+            ticket = desk.find_by_number(number)
+        except Exception as error:
+            raise hook_error("find_by_number", error) from error
+        if ticket is not None:
+            found[number] = ticket
+    return found
+
+
+def _role(message: Message, desk: HelpDesk[Tx]) -> Role:
+    if not isinstance(desk, KnowsPeople) or message.from_ is None:
+        return Role.UNKNOWN
+    try:
+        return desk.role_of(message.from_.address)
+    except Exception as error:
+        raise hook_error("role_of", error) from error
+
+
+def _describe(ticket: TicketId, desk: HelpDesk[Tx]) -> TicketState | None:
+    """Describe a ticket, or the one that it was merged into."""
+    for _ in range(MOST_MERGES):
+        try:
+            state = desk.describe(ticket)
+        except Exception as error:
+            raise hook_error("describe", error) from error
+        if state is None or state.merged_into is None:
+            return state
+        ticket = state.merged_into
+    return None
+
+
+def _guarded(rule: Rule) -> Rule:
+    name = getattr(rule, "__name__", type(rule).__name__)
+
+    def judged(message: Message, context: RuleContext) -> Verdict | None:
+        try:
+            verdict = cast("object", rule(message, context))
+        except Exception as error:
+            raise hook_error("rules", error) from error
+        if verdict is None or isinstance(verdict, Verdict):
+            return verdict
+        raise HookError(
+            f"the rule {name} returned {type(verdict).__name__}",
+            hook="rules",
+            hint="Return a Verdict, or None for no opinion.",
+        )
+
+    judged.__name__ = name  # the trace names the rule
+    return judged

@@ -1,0 +1,72 @@
+"""Say what a run did."""
+
+import enum
+
+import attrs
+
+from mailrouting.errors import MailroutingError
+from mailrouting.records import Failure, Outcome, OutcomeKind
+
+__all__ = ["Converted", "FetchReport", "RunStatus"]
+
+
+class RunStatus(enum.Enum):
+    """Say how a run of an account ended."""
+
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@attrs.frozen(kw_only=True)
+class Converted:
+    """Say what became of one row in this run.
+
+    Attributes:
+        intake_id: The row.
+        outcome: Its outcome; None when it is tried again later.
+        failure: Why it is tried again, or was quarantined after its last try.
+    """
+
+    intake_id: int
+    outcome: Outcome | None
+    failure: Failure | None = None
+
+
+@attrs.frozen(kw_only=True)
+class FetchReport:
+    """Say what a run of one account did.
+
+    Attributes:
+        account_id: Which account.
+        status: How it ended.
+        because: Why it was skipped or failed, or the text of `error`; empty when all went well.
+        stored: Mails made durable now.
+        reappeared: Mails that were here already and stand at a new position.
+        skipped: Mails older than the account's cut-off.
+        converted: What became of each row, in order.
+        acknowledged: Mails that the server was told about, or that are kept as they are.
+        error: What failed. A run that is done may have one: mail that could not be acknowledged
+            is safe, and told again by the next run.
+    """
+
+    account_id: str
+    status: RunStatus
+    because: str = ""
+    stored: int = 0
+    reappeared: int = 0
+    skipped: int = 0
+    converted: tuple[Converted, ...] = ()
+    acknowledged: int = 0
+    error: MailroutingError | None = None
+
+    @property
+    def outcomes(self) -> dict[OutcomeKind, int]:
+        """Count the outcomes by kind."""
+        kinds = [item.outcome.kind for item in self.converted if item.outcome]
+        return {kind: kinds.count(kind) for kind in OutcomeKind if kind in kinds}
+
+    @property
+    def retried(self) -> int:
+        """Count the mails that are tried again later."""
+        return sum(item.outcome is None for item in self.converted)

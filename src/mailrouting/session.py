@@ -1,0 +1,177 @@
+"""Name what an open connection to a mailbox can do (floor 3b).
+
+IMAP, POP3 and the fakes are `MailSession`s. A session belongs to one thread. Every method may
+raise `SessionLostError` (what the server was told before may or may not have happened) and
+`PeerProtocolError`; after either the session is closed. No method says that a mail is done because
+it is absent: absence is "unknown", and the next poll looks again.
+"""
+
+import enum
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import attrs
+
+from mailrouting.accounts import EmailAccount
+from mailrouting.auth import Credential
+from mailrouting.records import Uid
+
+__all__ = [
+    "Credentials",
+    "Direction",
+    "FolderStatus",
+    "MailInfo",
+    "MailSession",
+    "RawMail",
+    "SessionFeature",
+    "SessionOpener",
+]
+
+
+class SessionFeature(enum.Enum):
+    """Say what a session's protocol and server can do."""
+
+    FLAGS = "mail can be marked seen"
+    FOLDERS = "mail can be moved to another folder"
+
+
+class Direction(enum.Enum):
+    """Say which way mail goes with a login."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+
+@attrs.frozen(kw_only=True)
+class FolderStatus:
+    """Say how an opened folder stands.
+
+    Attributes:
+        uidvalidity: RFC 9051 §2.3.1.1; None where the protocol has none (POP3).
+        uidnext: The UID that the next mail will have at least; None when not told.
+        messages: How many mails are in it.
+        writable: Whether flags, moves and deletes are possible.
+    """
+
+    uidvalidity: int | None
+    uidnext: int | None
+    messages: int
+    writable: bool
+
+
+@attrs.frozen(kw_only=True)
+class MailInfo:
+    r"""Say what a server tells of a mail without its bytes: hints, not truth.
+
+    Attributes:
+        uid: Which mail.
+        size: Octets as the server counts them; None when not told.
+        received_at: INTERNALDATE; None when not told or senseless.
+        flags: IMAP flags as sent, for instance `\Seen`; empty on POP3.
+    """
+
+    uid: Uid
+    size: int | None
+    received_at: datetime | None
+    flags: frozenset[str] = frozenset()
+
+
+@attrs.frozen(kw_only=True)
+class RawMail:
+    """Be a mail as read from the server.
+
+    Attributes:
+        uid: Which mail.
+        raw: Its bytes, whole.
+        received_at: INTERNALDATE; None when not told or senseless.
+    """
+
+    uid: Uid
+    raw: bytes = attrs.field(repr=False)
+    received_at: datetime | None = None
+
+
+class MailSession(Protocol):
+    r"""Be an authenticated connection to one mailbox.
+
+    Obligations:
+        M1. Nothing changes on the server but by `mark_seen`, `move`, `delete` and
+            `ensure_folder`: `read` leaves `\Seen` alone.
+        M2. Only mails named by UID are ever changed: no plain EXPUNGE, no CLOSE (RFC 4315).
+        M3. A returned UID set holds only what the server was seen to have done.
+        M4. A vanished UID is left out of an answer and is no error.
+        M5. `list_uids` and `read` may be left in the middle while other methods are called.
+        M6. No exception but those of `mailrouting.errors` leaves a method, and none shows a
+            secret.
+    """
+
+    @property
+    def features(self) -> frozenset[SessionFeature]:
+        """Say what can be done here."""
+        ...
+
+    def open_folder(self, folder: str, *, writable: bool) -> FolderStatus:
+        """Open a folder; POP3 has only `INBOX`.
+
+        Raises:
+            FolderNotFoundError: There is none of that name.
+            SessionError: The server refused, or gives the folder read-only though `writable`.
+        """
+        ...
+
+    def list_uids(self) -> Iterator[tuple[Uid, ...]]:
+        """Yield the UIDs of the open folder in windows, in the server's order of arrival.
+
+        Mail that is marked deleted is left out.
+        """
+        ...
+
+    def stat(self, uids: Sequence[Uid]) -> tuple[MailInfo, ...]:
+        """Return what the server tells about these mails, in the order asked for."""
+        ...
+
+    def read(self, uids: Sequence[Uid]) -> Iterator[RawMail]:
+        """Yield the mails' bytes, in the order asked for, without marking them seen."""
+        ...
+
+    def mark_seen(self, uids: Sequence[Uid]) -> frozenset[Uid]:
+        """Mark mails seen; return those that carry the flag now."""
+        ...
+
+    def move(self, uids: Sequence[Uid], folder: str) -> frozenset[Uid]:
+        """Move mails to another folder; return those that are no longer in this one.
+
+        Raises:
+            FolderNotFoundError: There is no such folder.
+            SessionError: The server refused; the mails stay.
+        """
+        ...
+
+    def delete(self, uids: Sequence[Uid]) -> frozenset[Uid]:
+        """Delete mails; return those that are gone, or will be when the session is closed."""
+        ...
+
+    def ensure_folder(self, folder: str) -> None:
+        """Create a folder unless it exists. Idempotent."""
+        ...
+
+    def close(self) -> None:
+        """Leave cleanly; POP3 commits its deletions here. Idempotent; never raises."""
+        ...
+
+
+SessionOpener = Callable[[EmailAccount], MailSession]
+"""Open the account's mailbox, or raise a `SessionError` or `ConfigurationError`."""
+
+
+class Credentials(Protocol):
+    """Bring the secrets, which are never part of an account."""
+
+    def get(self, account_id: str, direction: Direction) -> Credential:
+        """Return the secret for one login.
+
+        Raises:
+            ConfigurationError: There is none.
+        """
+        ...
