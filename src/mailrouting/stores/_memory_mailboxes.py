@@ -1,0 +1,226 @@
+"""Keep leases, streams and positions in memory, under one lock (floor 6)."""
+
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import attrs
+
+from mailrouting.errors import StaleWriteError, StorageUnavailableError, TransactionMisuseError
+from mailrouting.records import (
+    IntakeRow,
+    IntakeState,
+    Lease,
+    MailboxKey,
+    Outcome,
+    Position,
+    PositionState,
+    Stream,
+    Uid,
+    Unacknowledged,
+)
+from mailrouting.stores._values import (
+    Numbering,
+    refuse_foreign_positions,
+    refuse_unstorable,
+    uid_order,
+)
+
+__all__ = ["Intake", "MemoryMailboxes", "Slot"]
+
+
+@attrs.define
+class _Mailbox:
+    token: int = 0
+    lease: Lease | None = None
+    numbering: Numbering | None = None
+    cutoff: datetime | None = None
+
+
+@attrs.define
+class Slot:
+    intake_id: int | None
+    acknowledged: bool = False
+
+
+@attrs.define
+class Intake:
+    row: IntakeRow
+    raw: bytes
+    claim_token: int = 0
+    claimed_until: datetime | None = None
+
+    def is_due(self, now: datetime) -> bool:
+        later = (self.row.next_attempt_at, self.claimed_until)
+        return all(time is None or time <= now for time in later)
+
+    def end(self, outcome: Outcome) -> None:
+        self.row = attrs.evolve(self.row, state=IntakeState.DONE, outcome=outcome)
+        self.claimed_until = None
+
+
+class MemoryMailboxes:
+    """Be the half of `MemoryStorage` that knows mailboxes."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        # Reentrant, so that a write hook may read.
+        self._lock = threading.RLock()
+        self._closed = False
+        self._writing = False
+        self._misused = False
+        self._mailboxes: dict[MailboxKey, _Mailbox] = {}
+        self._slots: dict[tuple[MailboxKey, int], dict[Uid, Slot]] = {}
+        self._intake: dict[int, Intake] = {}
+
+    @contextmanager
+    def _reading(self) -> Generator[None]:
+        with self._lock:
+            if self._closed:
+                raise StorageUnavailableError("the storage is closed")
+            yield
+
+    @contextmanager
+    def _changing(self, *values: object) -> Generator[None]:
+        with self._reading():
+            if self._writing:
+                self._misused = True
+                self._refuse_misuse()
+            refuse_unstorable(values)
+            yield
+
+    def _refuse_misuse(self) -> None:
+        if self._misused:
+            raise TransactionMisuseError(
+                "a write hook changed the storage that is storing its outcome",
+                hook="write",
+                hint="Write the host's own rows only; return what is to be stored.",
+            )
+
+    def _leased(self, lease: Lease) -> _Mailbox:
+        mailbox = self._mailboxes.get(lease.mailbox)
+        held = mailbox.lease if mailbox else None
+        if mailbox is None or held is None or held.token != lease.token:
+            raise StaleWriteError(
+                f"the lease on {lease.mailbox} is lost",
+                expected=lease.token,
+                found=held.token if held else None,
+            )
+        return mailbox
+
+    # leases and streams
+
+    def lease_acquire(
+        self, mailbox: MailboxKey, *, owner: str, ttl_seconds: float, now: datetime | None = None
+    ) -> Lease | None:
+        """See `Storage.lease_acquire`."""
+        now = now or self._clock()
+        with self._changing(mailbox, owner, now):
+            state = self._mailboxes.setdefault(mailbox, _Mailbox())
+            if state.lease is not None and state.lease.expires_at > now:
+                return None
+            state.token += 1
+            state.lease = Lease(
+                mailbox=mailbox,
+                owner=owner,
+                token=state.token,
+                expires_at=now + timedelta(seconds=ttl_seconds),
+            )
+            return state.lease
+
+    def lease_renew(
+        self, lease: Lease, *, ttl_seconds: float, now: datetime | None = None
+    ) -> Lease:
+        """See `Storage.lease_renew`."""
+        expires_at = (now or self._clock()) + timedelta(seconds=ttl_seconds)
+        with self._changing(expires_at):
+            state = self._leased(lease)
+            state.lease = attrs.evolve(lease, expires_at=expires_at)
+            return state.lease
+
+    def lease_release(self, lease: Lease) -> None:
+        """See `Storage.lease_release`."""
+        with self._changing():
+            state = self._mailboxes.get(lease.mailbox)
+            if state is not None and state.token == lease.token:
+                state.lease = None
+
+    def stream_open(
+        self,
+        lease: Lease,
+        *,
+        uidvalidity: int | None,
+        uidnext: int | None,
+        cutoff: datetime | None = None,
+        now: datetime | None = None,
+    ) -> Stream:
+        """See `Storage.stream_open`."""
+        with self._changing(cutoff, now):
+            state = self._leased(lease)
+            before = state.numbering
+            if before is None:
+                state.cutoff = cutoff
+                after = Numbering(generation=1, uidvalidity=uidvalidity, uidnext=uidnext)
+            else:
+                after = before.opened(uidvalidity=uidvalidity, uidnext=uidnext)
+            state.numbering = after
+            return Stream(
+                mailbox=lease.mailbox,
+                generation=after.generation,
+                cutoff=state.cutoff,
+                is_new=before is None or before.generation != after.generation,
+            )
+
+    def positions(
+        self, mailbox: MailboxKey, generation: int, uids: Sequence[Uid]
+    ) -> Mapping[Uid, PositionState]:
+        """See `Storage.positions`."""
+        with self._reading():
+            slots = self._slots.get((mailbox, generation), {})
+            return {uid: self._state_of(slots[uid]) for uid in uids if uid in slots}
+
+    def _state_of(self, slot: Slot) -> PositionState:
+        outcome = self._intake[slot.intake_id].row.outcome if slot.intake_id else None
+        return PositionState(
+            intake_id=slot.intake_id,
+            outcome=outcome.kind if outcome else None,
+            acknowledged=slot.acknowledged,
+        )
+
+    def _slots_at(self, position: Position) -> dict[Uid, Slot]:
+        return self._slots.setdefault((position.mailbox, position.generation), {})
+
+    # acknowledgement
+
+    def unacknowledged(
+        self, mailbox: MailboxKey, *, limit: int, concluded_only: bool
+    ) -> tuple[Unacknowledged, ...]:
+        """See `Storage.unacknowledged`."""
+        with self._reading():
+            state = self._mailboxes.get(mailbox)
+            if state is None or state.numbering is None:
+                return ()
+            generation = state.numbering.generation
+            found: list[Unacknowledged] = []
+            for uid, slot in self._slots.get((mailbox, generation), {}).items():
+                if slot.intake_id is None or slot.acknowledged:
+                    continue
+                outcome = self._state_of(slot).outcome
+                if outcome is not None or not concluded_only:
+                    position = Position(mailbox, generation, uid)
+                    found.append(
+                        Unacknowledged(position=position, intake_id=slot.intake_id, outcome=outcome)
+                    )
+            found.sort(key=lambda item: uid_order(item.position.uid))
+            return tuple(found[:limit])
+
+    def acknowledged(self, positions: Sequence[Position], *, lease: Lease) -> None:
+        """See `Storage.acknowledged`."""
+        refuse_foreign_positions(positions, lease)
+        with self._changing():
+            self._leased(lease)
+            for position in positions:
+                slot = self._slots_at(position).get(position.uid)
+                if slot is not None:
+                    slot.acknowledged = True

@@ -1,0 +1,122 @@
+"""Lay out the tables of our SQL stores, and lift older layouts to the present one (floor 6)."""
+
+from mailrouting.errors import StorageError
+from mailrouting.stores._executor import Dialect, Executor
+
+__all__ = ["VERSION", "migrate"]
+
+# One entry a version, never changed once released: entry n lifts version n to n + 1.
+_MIGRATIONS = (
+    (
+        # A lease that is given back has no end; its token stays, because it must grow for ever.
+        """CREATE TABLE mailrouting_mailbox (
+            id {identity},
+            account_id {text} NOT NULL,
+            protocol {text} NOT NULL,
+            folder {text} NOT NULL,
+            lease_token {integer} NOT NULL DEFAULT 0,
+            lease_owner {text},
+            lease_expires_at {integer},
+            generation {integer},
+            uidvalidity {integer},
+            uidnext {integer},
+            cutoff {integer},
+            UNIQUE (account_id, protocol, folder)
+        )""",
+        """CREATE TABLE mailrouting_intake (
+            id {identity},
+            account_id {text} NOT NULL,
+            identity_version {integer} NOT NULL,
+            fingerprint {text} NOT NULL,
+            delivery {text} NOT NULL,
+            content {text} NOT NULL,
+            size {integer} NOT NULL,
+            state {text} NOT NULL,
+            attempts {integer} NOT NULL DEFAULT 0,
+            stored_at {integer} NOT NULL,
+            received_at {integer},
+            next_attempt_at {integer},
+            claim_token {integer} NOT NULL DEFAULT 0,
+            claimed_by {text},
+            claimed_until {integer},
+            concluded_at {integer},
+            failure {text},
+            outcome_kind {text},
+            outcome {text},
+            envelope {text},
+            UNIQUE (account_id, fingerprint, identity_version)
+        )""",
+        "CREATE INDEX mailrouting_intake_open ON mailrouting_intake (id) WHERE outcome_kind IS NULL",
+        "CREATE INDEX mailrouting_intake_account ON mailrouting_intake (account_id, id)",
+        "CREATE INDEX mailrouting_intake_state ON mailrouting_intake (state, id)",
+        "CREATE INDEX mailrouting_intake_content ON mailrouting_intake (content, id)",
+        # Apart from its row, so that looking through rows does not read mail.
+        """CREATE TABLE mailrouting_raw (
+            intake_id {integer} PRIMARY KEY REFERENCES mailrouting_intake (id),
+            raw {blob} NOT NULL
+        )""",
+        """CREATE TABLE mailrouting_position (
+            mailbox_id {integer} NOT NULL REFERENCES mailrouting_mailbox (id),
+            generation {integer} NOT NULL,
+            uid {text} NOT NULL,
+            intake_id {integer} REFERENCES mailrouting_intake (id),
+            acknowledged {integer} NOT NULL DEFAULT 0,
+            PRIMARY KEY (mailbox_id, generation, uid)
+        )""",
+        """CREATE INDEX mailrouting_position_open
+            ON mailrouting_position (mailbox_id, generation) WHERE acknowledged = 0""",
+        "CREATE INDEX mailrouting_position_intake ON mailrouting_position (intake_id)",
+        """CREATE TABLE mailrouting_thread (
+            id {identity},
+            message_id {text} NOT NULL,
+            ticket {text} NOT NULL,
+            account_id {text} NOT NULL,
+            UNIQUE (message_id, ticket, account_id)
+        )""",
+        """CREATE TABLE mailrouting_health (
+            account_id {text} PRIMARY KEY,
+            health {text} NOT NULL
+        )""",
+    ),
+)
+
+VERSION = len(_MIGRATIONS)
+
+
+def _stored_version(executor: Executor[object], dialect: Dialect) -> int:
+    if not executor.rows(dialect.has_table, ("mailrouting_schema",)):
+        return 0
+    versions = executor.rows("SELECT version FROM mailrouting_schema", ())
+    return versions[0][0] if versions else 0
+
+
+def migrate(executor: Executor[object], dialect: Dialect) -> None:
+    """Create the tables, or lift them to the present version. Idempotent; one transaction.
+
+    Raises:
+        StorageError: A newer mailrouting has lifted them further.
+    """
+    if _stored_version(executor, dialect) != VERSION:
+        with executor.begin():
+            # Again, under the write lock: another process may have been faster.
+            _lift(executor, dialect, _stored_version(executor, dialect))
+
+
+def _lift(executor: Executor[object], dialect: Dialect, stored: int) -> None:
+    if stored > VERSION:
+        raise StorageError(
+            f"the tables have schema version {stored}, this mailrouting knows {VERSION}",
+            hint="Upgrade mailrouting, or open a copy from before the upgrade.",
+        )
+    types = {
+        "identity": dialect.identity,
+        "integer": dialect.integer,
+        "text": dialect.text,
+        "blob": dialect.blob,
+    }
+    if stored == 0:
+        executor.execute("CREATE TABLE mailrouting_schema (version {integer})".format(**types), ())
+        executor.execute("INSERT INTO mailrouting_schema VALUES (0)", ())
+    for statement in (each for step in _MIGRATIONS[stored:] for each in step):
+        executor.execute(statement.format(**types), ())
+    executor.execute("UPDATE mailrouting_schema SET version = ?", (VERSION,))

@@ -1,0 +1,250 @@
+"""Keep everything in one SQLite file, ours or the host's own (floor 6). See `SqliteStorage`."""
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from mailrouting.errors import (
+    ConfigurationError,
+    StorageError,
+    StorageUnavailableError,
+    TransactionMisuseError,
+)
+from mailrouting.storage import Capability
+from mailrouting.stores._sqlite_guard import Guard
+from mailrouting.stores._values import utc_now
+from mailrouting.stores.sql import Dialect, SqlStorage, SqlValue
+
+__all__ = ["SqliteStorage"]
+
+_DIALECT = Dialect(
+    identity="INTEGER PRIMARY KEY AUTOINCREMENT",
+    integer="INTEGER",
+    text="TEXT",
+    blob="BLOB",
+    has_table="SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?",
+)
+
+_CAPABILITIES = frozenset(Capability)
+
+# The primary result codes that may pass by themselves or by the operator's hand, and what to do.
+_AWAY = {
+    sqlite3.SQLITE_BUSY: "Look for a long write transaction, or raise busy_timeout_seconds.",
+    sqlite3.SQLITE_LOCKED: "Look for a statement of a write hook that was left unfinished.",
+    sqlite3.SQLITE_FULL: "Free some disk space.",
+    sqlite3.SQLITE_IOERR: "Look at the disk and at the system's log.",
+    sqlite3.SQLITE_CANTOPEN: "Check that the folder exists and may be written to.",
+    sqlite3.SQLITE_READONLY: "Check that file and folder may be written to.",
+    sqlite3.SQLITE_NOMEM: "Free some memory.",
+    sqlite3.SQLITE_PROTOCOL: "Keep the file on a local disk.",
+    sqlite3.SQLITE_INTERRUPT: "",
+}
+
+
+def _error_for(error: sqlite3.Error) -> StorageError:
+    code = getattr(error, "sqlite_errorcode", None)
+    hint = _AWAY.get(code & 0xFF) if isinstance(code, int) else None
+    if hint is None:
+        return StorageError(f"SQLite failed: {error}")
+    return StorageUnavailableError(f"SQLite is busy or away: {error}", hint=hint)
+
+
+@contextmanager
+def _translated() -> Generator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _error_for(error) from error
+
+
+class _Handle:
+    """One thread's connection; the lock keeps `close` from pulling it away."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.lock = threading.RLock()
+        self.guard: Guard | None = None
+        self.begun = False
+        self.pid = os.getpid()
+        # A thread that ends takes its connection with it.
+        self.close = weakref.finalize(self, connection.close)
+        self.close.atexit = False
+
+
+class _SqliteExecutor:
+    def __init__(
+        self, path: str, *, busy_timeout_seconds: float, clock: Callable[[], datetime]
+    ) -> None:
+        self._path = path
+        self._busy_timeout_seconds = busy_timeout_seconds
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._handles: set[weakref.ref[_Handle]] = set()
+        self._inherited: list[_Handle] = []
+        self._closed = False
+        self.now = clock
+
+    def _connect(self) -> sqlite3.Connection:
+        # We say BEGIN and COMMIT ourselves. Another thread only ever closes it.
+        connection = sqlite3.connect(
+            self._path,
+            timeout=self._busy_timeout_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+            # A cached statement would not be authorised again within one run of a hook.
+            cached_statements=0,
+        )
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            # A commit that the server is told about must survive power loss.
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA fullfsync = ON")
+            connection.execute("PRAGMA foreign_keys = ON")
+        except BaseException:
+            connection.close()
+            raise
+        if mode != "wal":
+            connection.close()
+            raise StorageError(
+                f"SQLite keeps journal mode {mode!r} for {self._path}",
+                hint="Keep the file on a local disk that allows shared memory.",
+            )
+        return connection
+
+    def _handle(self) -> _Handle:
+        handle: _Handle | None = getattr(self._local, "handle", None)
+        if handle is not None and handle.pid != os.getpid():
+            # SQLite forbids to use or close a parent's connection after a fork.
+            self._inherited.append(handle)
+            handle = None
+        if self._closed and not (handle is not None and handle.begun):
+            raise StorageUnavailableError("the storage is closed")
+        if handle is None or not handle.close.alive:
+            with _translated():
+                handle = _Handle(self._connect())
+            self._local.handle = handle
+            with self._lock:
+                self._handles = {ref for ref in self._handles if ref() is not None}
+                self._handles.add(weakref.ref(handle))
+        return handle
+
+    def _run(self, sql: str, parameters: Sequence[SqlValue]) -> tuple[int, list[tuple[Any, ...]]]:
+        handle = self._handle()
+        connection = handle.connection
+        with handle.lock, _translated():
+            # A host may have set its own factories on the connection.
+            text_factory, connection.text_factory = connection.text_factory, str
+            try:
+                cursor = connection.cursor()
+                cursor.row_factory = None
+                rows = cursor.execute(sql, parameters).fetchall()
+            finally:
+                connection.text_factory = text_factory
+            return cursor.rowcount, rows
+
+    def execute(self, sql: str, parameters: Sequence[SqlValue]) -> int:
+        return self._run(sql, parameters)[0]
+
+    def rows(self, sql: str, parameters: Sequence[SqlValue]) -> Sequence[tuple[Any, ...]]:
+        return self._run(sql, parameters)[1]
+
+    @contextmanager
+    def begin(self) -> Generator[None]:
+        handle = self._handle()
+        with handle.lock:
+            if handle.guard is not None:
+                handle.guard.refuse("changed the storage that is storing its outcome")
+                raise handle.guard.misuse()
+            # At once: a transaction that starts by reading may find the lock taken when it writes.
+            self.execute("BEGIN IMMEDIATE", ())
+            handle.begun = True
+            try:
+                yield
+                self.execute("COMMIT", ())
+            except BaseException as error:
+                _roll_back(handle)
+                if isinstance(error, TransactionMisuseError):
+                    # Whatever the hook did to the connection goes with it.
+                    handle.close()
+                raise
+            finally:
+                handle.begun = False
+
+    @contextmanager
+    def savepoint(self) -> Generator[sqlite3.Connection]:
+        handle = self._handle()
+        handle.guard = Guard(handle.connection)
+        try:
+            with handle.guard.watch() as connection:
+                yield connection
+        finally:
+            handle.guard = None
+
+    def close(self) -> None:
+        own: _Handle | None = getattr(self._local, "handle", None)
+        if own is not None and own.guard is not None:
+            own.guard.refuse("closed the storage that is storing its outcome")
+            raise own.guard.misuse()
+        self._closed = True
+        with self._lock:
+            handles = [handle for ref in self._handles if (handle := ref()) is not None]
+        for handle in handles:
+            if handle.pid == os.getpid():
+                # Waits for what another thread has begun.
+                with handle.lock:
+                    handle.close()
+
+
+def _roll_back(handle: _Handle) -> None:
+    try:
+        if handle.connection.in_transaction:
+            handle.connection.execute("ROLLBACK")
+    except sqlite3.Error:
+        handle.close()
+
+
+class SqliteStorage(SqlStorage[sqlite3.Connection]):
+    """Be a `Storage` in one SQLite file, for many threads and processes of one machine.
+
+    The file may be the host's own: only tables named `mailrouting_*` are used, and a write hook's
+    `tx` is a connection to it, so that a ticket commits with the outcome of its mail, or not at
+    all. The file is put into WAL mode; every commit reaches the disk (`synchronous=FULL`).
+
+    Each thread has a connection of its own, opened when it first asks and closed when it ends.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, SqliteStorage(f"{folder}/mail.db") as storage:
+    ...     storage.intake_rows()
+    ()
+
+    Args:
+        path: The file; created when there is none, but not its folder.
+        busy_timeout_seconds: How long to wait for another's write before
+            `StorageUnavailableError`.
+        clock: Used where no `now` is given.
+
+    Raises:
+        ConfigurationError: The path names no file (`:memory:`, empty).
+        StorageError: It is no SQLite file, or a newer mailrouting has written it.
+        StorageUnavailableError: It cannot be opened now.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        busy_timeout_seconds: float = 5.0,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        name = os.fspath(path)
+        if name in {"", ":memory:"}:
+            raise ConfigurationError(
+                f"{name!r} names no file", hint="Use MemoryStorage to keep nothing."
+            )
+        executor = _SqliteExecutor(name, busy_timeout_seconds=busy_timeout_seconds, clock=clock)
+        super().__init__(executor, _DIALECT, capabilities=_CAPABILITIES)
