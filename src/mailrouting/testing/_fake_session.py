@@ -1,0 +1,242 @@
+"""Be a session on the fake mail server without a socket."""
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+
+from mailrouting.auth import MailProtocol
+from mailrouting.errors import SessionError
+from mailrouting.records import Uid
+from mailrouting.session import FolderStatus, MailInfo, RawMail, SessionFeature
+from mailrouting.testing._server_state import (
+    Dropped,
+    FakeMail,
+    FolderState,
+    MailboxState,
+    Refused,
+    ServerState,
+)
+from mailrouting.wire._guard import imap_uids, one_line, uid_set
+from mailrouting.wire._trouble import Place
+
+__all__ = ["FakeSession"]
+
+_WINDOW = 500
+_IMAP_FEATURES = frozenset({SessionFeature.FLAGS, SessionFeature.FOLDERS})
+
+
+class FakeSession:
+    """Be a `MailSession` on a `FakeMailServer`; made by its `session` and `open_session`."""
+
+    def __init__(
+        self,
+        state: ServerState,
+        mailbox: MailboxState,
+        *,
+        number: int,
+        protocol: MailProtocol,
+        place: Place,
+    ) -> None:
+        self._state = state
+        self._mailbox = mailbox
+        self._number = number
+        self._imap = protocol is MailProtocol.IMAP
+        self._place = place
+        self._folder: FolderState | None = None
+        self._writable = False
+        self._uidvalidity = 0
+        self._closed = False
+        self._to_delete: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        folder = "no folder open" if self._folder is None else self._folder.name
+        state = "closed" if self._closed else folder
+        return f"<FakeSession {self._number} of {self._mailbox.username}: {state}>"
+
+    @property
+    def features(self) -> frozenset[SessionFeature]:
+        """Say what can be done here."""
+        return _IMAP_FEATURES if self._imap else frozenset()
+
+    def open_folder(self, folder: str, *, writable: bool) -> FolderStatus:
+        """Open a folder; POP3 has only `INBOX`."""
+        verb = "SELECT" if writable else "EXAMINE"
+        one_line(folder, what="the folder's name")
+        with self._command(verb, folder):
+            found = self._find(folder, verb)
+            if writable and found.read_only:
+                raise self._place.read_only(folder)
+            self._folder, self._writable = found, writable
+            self._uidvalidity = found.uidvalidity
+            return FolderStatus(
+                uidvalidity=found.uidvalidity if self._imap else None,
+                uidnext=found.uidnext if self._imap else None,
+                messages=len(found.mails),
+                writable=not found.read_only and writable,
+            )
+
+    def list_uids(self) -> Iterator[tuple[Uid, ...]]:
+        """Yield the UIDs of the open folder in windows, in order of arrival."""
+        folder = self._opened("SEARCH")
+        with self._command("SEARCH", "UNDELETED"):
+            listed = [
+                self._name(mail) for mail in folder.mails.values() if "\\Deleted" not in mail.flags
+            ]
+        uids = [uid for uid in listed if uid not in self._to_delete]
+        for start in range(0, len(uids), _WINDOW):
+            yield tuple(uids[start : start + _WINDOW])
+
+    def stat(self, uids: Sequence[Uid]) -> tuple[MailInfo, ...]:
+        """Return what the server tells about these mails, in the order asked for."""
+        folder = self._opened("FETCH")
+        numbers = self._numbers(folder, uids)
+        with self._command("FETCH", uid_set(numbers), "RFC822.SIZE FLAGS INTERNALDATE"):
+            mails = [folder.mails[number] for number in numbers if number in folder.mails]
+        return tuple(
+            MailInfo(
+                uid=self._name(mail),
+                size=len(mail.raw),
+                received_at=mail.received_at if self._imap else None,
+                flags=mail.flags if self._imap else frozenset(),
+            )
+            for mail in mails
+        )
+
+    def read(self, uids: Sequence[Uid]) -> Iterator[RawMail]:
+        """Yield the mails' bytes, in the order asked for, without marking them seen."""
+        folder = self._opened("FETCH")
+        for number in self._numbers(folder, uids):
+            with self._command("FETCH", str(number), "BODY.PEEK[]"):
+                mail = folder.mails.get(number)
+            if mail is not None:
+                yield RawMail(
+                    uid=self._name(mail),
+                    raw=mail.raw,
+                    received_at=mail.received_at if self._imap else None,
+                )
+
+    def mark_seen(self, uids: Sequence[Uid]) -> frozenset[Uid]:
+        """Mark mails seen; return those that carry the flag now."""
+        folder = self._changing("STORE", needs=SessionFeature.FLAGS)
+        numbers = imap_uids(uids)
+        with self._command("STORE", uid_set(numbers), "+FLAGS", "\\Seen"):
+            seen = [number for number in numbers if folder.flag(number, add={"\\Seen"})]
+        return frozenset(str(number) for number in seen)
+
+    def move(self, uids: Sequence[Uid], folder: str) -> frozenset[Uid]:
+        """Move mails to another folder; return those that are no longer in this one."""
+        source = self._changing("MOVE", needs=SessionFeature.FOLDERS)
+        one_line(folder, what="the folder's name")
+        numbers = imap_uids(uids)
+        with self._command("MOVE", uid_set(numbers), folder):
+            target = self._find(folder, "MOVE")
+            source.copy_to(numbers, target)
+            source.remove(numbers)
+        return frozenset(str(number) for number in numbers)
+
+    def delete(self, uids: Sequence[Uid]) -> frozenset[Uid]:
+        """Delete mails; return those that are gone, or will be when the session is closed."""
+        folder = self._changing("EXPUNGE" if self._imap else "DELE")
+        if not self._imap:
+            for uid in uids:
+                for number in self._numbers(folder, [uid]):
+                    with self._command("DELE", str(number)):
+                        self._to_delete[uid] = number
+            return frozenset(uids)
+        numbers = imap_uids(uids)
+        with self._command("STORE", uid_set(numbers), "+FLAGS", "\\Deleted"):
+            for number in numbers:
+                folder.flag(number, add={"\\Deleted"})
+        if "UIDPLUS" not in self._state.without:
+            with self._command("EXPUNGE", uid_set(numbers)):
+                folder.remove(numbers)
+        return frozenset(str(number) for number in numbers)
+
+    def ensure_folder(self, folder: str) -> None:
+        """Create a folder unless it exists. Idempotent."""
+        self._require(SessionFeature.FOLDERS, "CREATE")
+        one_line(folder, what="the folder's name")
+        with self._command("CREATE", folder):
+            if self._mailbox.folder(folder) is None:
+                self._mailbox.create(folder)
+
+    def close(self) -> None:
+        """Leave cleanly; POP3 commits its deletions here. Idempotent; never raises."""
+        if self._closed:
+            return
+        try:
+            with self._command("LOGOUT" if self._imap else "QUIT"):
+                if self._folder is not None:
+                    self._folder.remove(self._to_delete.values())
+        except SessionError:
+            pass
+        finally:
+            self._leave()
+
+    # --- underneath ---------------------------------------------------------------------------
+
+    @contextmanager
+    def _command(self, verb: str, *arguments: str) -> Generator[None]:
+        """Run a command on the shared state; turn its events into our errors."""
+        if self._closed:
+            raise self._place.lost("it was closed", command=verb)
+        try:
+            with self._state.command(self._number, verb, *arguments):
+                yield
+        except Dropped:
+            self._leave()
+            error: SessionError = self._place.lost("the server hung up", command=verb)
+        except Refused as refusal:
+            error = self._place.refused(refusal.text, command=verb, code=refusal.code)
+        else:
+            return
+        raise error
+
+    def _leave(self) -> None:
+        self._closed = True
+        self._state.end_session(self._number)
+
+    def _find(self, folder: str, verb: str) -> FolderState:
+        found = self._mailbox.folder(folder)
+        if found is None or not (self._imap or found.name == "INBOX"):
+            available = tuple(self._mailbox.folders) if self._imap else ("INBOX",)
+            raise self._place.no_folder(
+                folder,
+                available=available,
+                command=verb,
+                code="TRYCREATE" if verb == "MOVE" else "NONEXISTENT",
+            )
+        return found
+
+    def _opened(self, verb: str) -> FolderState:
+        if self._closed:
+            raise self._place.lost("it was closed", command=verb)
+        if self._folder is None:
+            raise self._place.misused("no folder is open", command=verb)
+        if self._folder.uidvalidity != self._uidvalidity:
+            # Real servers hang up when a folder is rebuilt under a session.
+            self._leave()
+            raise self._place.lost("the server hung up", command=verb)
+        return self._folder
+
+    def _changing(self, verb: str, *, needs: SessionFeature | None = None) -> FolderState:
+        if needs is not None:
+            self._require(needs, verb)
+        folder = self._opened(verb)
+        if not self._writable:
+            raise self._place.misused("the folder is open for reading only", command=verb)
+        return folder
+
+    def _require(self, feature: SessionFeature, verb: str) -> None:
+        if feature not in self.features:
+            raise self._place.misused(f"POP3 knows nothing of it: {feature.value}", command=verb)
+
+    def _name(self, mail: FakeMail) -> Uid:
+        return mail.uid if self._imap else mail.unique_id
+
+    def _numbers(self, folder: FolderState, uids: Sequence[Uid]) -> list[int]:
+        """Return the UIDs as the state's keys; of POP3's unique-ids those that exist."""
+        if self._imap:
+            return imap_uids(uids)
+        with self._state.lock:
+            known = {mail.unique_id: int(mail.uid) for mail in folder.mails.values()}
+        return [known[uid] for uid in dict.fromkeys(uids) if uid in known]

@@ -1,0 +1,361 @@
+"""Tame imapclient: our socket under it, and one boundary where its exceptions end.
+
+Private names of imapclient and imaplib are used in this module only (`_create_IMAP4`, `_imap`,
+`_command_complete`, `_simple_command`,
+`_get_capabilities`, `_log`); `tests/wire/test_imap.py` fails when one goes.
+"""
+
+import base64
+import binascii
+import contextlib
+import imaplib
+import re
+import socket
+import ssl
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from imapclient import IMAPClient
+
+from mailrouting.accounts import ResolvedEndpoint
+from mailrouting.errors import MailroutingError, SessionError
+from mailrouting.wire._deadline import Flooded, Timeouts, Wire
+from mailrouting.wire._trouble import Place, excerpt, response_code
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+__all__ = ["Connection", "Respond", "TaggedNo"]
+
+_T = TypeVar("_T")
+
+Respond = Callable[[bytes], bytes | None]
+"""Answer a SASL challenge, both decoded; None ends the exchange (RFC 9051 §6.2.2)."""
+
+_LONGEST_LINE = 1_000_000
+_ANSWER_OCTETS = 8 * 1024 * 1024
+"""What an answer may have beside mail: the longest is the list of all folders."""
+
+_GOODBYE_SECONDS = 5.0
+_LEADING_CODE = re.compile(r"\[[^\]]*\]\s*")
+
+
+class TaggedNo(Exception):  # noqa: N818 - a server's clean NO, mapped by whoever asked
+    """The server refused a command; the session goes on.
+
+    Attributes:
+        code: The response code, upper case, or None.
+        text: What it said after that; untrusted.
+    """
+
+    def __init__(self, said: bytes) -> None:
+        text = said.decode("utf-8", "replace")
+        leading = _LEADING_CODE.match(text)
+        self.code = response_code(leading[0]) if leading else None
+        self.text = text[leading.end() :] if leading else text
+        super().__init__(self.text)
+
+
+class _Protocol(imaplib.IMAP4):
+    """Speak IMAP over a `Wire`."""
+
+    def __init__(self, wire: Wire, host: str) -> None:
+        self._wire = wire
+        self._respond: Respond = _give_up
+        super().__init__(host)
+
+    def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
+        del timeout
+        self.host = host
+        self.port = port
+        self.sock = self._wire.socket
+
+    def read(self, size: int) -> bytes:
+        return self._wire.read(size)
+
+    def readline(self) -> bytes:
+        return self._wire.readline(_LONGEST_LINE)
+
+    def send(self, data: "ReadableBuffer") -> None:
+        self._wire.send(data)
+
+    def shutdown(self) -> None:
+        self._wire.close()
+
+    def encrypt(self, context: ssl.SSLContext) -> None:
+        """Send STARTTLS, and begin anew inside TLS."""
+        self.xatom("STARTTLS")
+        # What was said in plain text is nobody's word: RFC 9051 §11.1.
+        self.untagged_responses.clear()
+        self._wire.start_tls(context, self.host)
+        self.sock = self._wire.socket
+        self._get_capabilities()
+
+    def log_in(self, username: str, password: str) -> None:
+        r"""Send LOGIN; imaplib's own leaves the user name unquoted, so `DOMAIN\user` is wrong."""
+        self._simple_command("LOGIN", _quoted(username), _quoted(password))
+        self.state = "AUTH"
+
+    def authenticate_with(
+        self, mechanism: str, respond: Respond, *, initial: bytes | None = None
+    ) -> None:
+        """Run a SASL exchange; `initial` is sent with the command (RFC 4959)."""
+        self._respond = respond
+        # imaplib calls a literal that is a bound method, and sends what it returns.
+        self.literal = cast("str", self._answer)
+        arguments = [] if initial is None else [base64.b64encode(initial)]
+        try:
+            self._simple_command("AUTHENTICATE", mechanism, *arguments)
+        finally:
+            self._respond = _give_up
+        self.state = "AUTH"
+
+    def _answer(self, challenge: bytes) -> bytes:
+        try:
+            answer = self._respond(base64.b64decode(challenge, validate=True))
+        except binascii.Error:
+            answer = None
+        return b"*" if answer is None else base64.b64encode(answer)
+
+    def _command_complete(self, name: str, tag: bytes) -> tuple[str, list[bytes]]:
+        status: str
+        data: list[bytes]
+        status, data = cast("Any", super())._command_complete(name, tag)  # noqa: SLF001 - our base
+        if status == "NO":
+            raise TaggedNo(data[-1])
+        return status, data
+
+    def _log(self, line: str) -> None:
+        """Keep no copy of what was sent: it may be a LOGIN."""
+
+
+def _give_up(challenge: bytes) -> None:
+    del challenge
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+class _Client(IMAPClient):
+    """Be an imapclient over a `Wire`."""
+
+    def __init__(self, wire: Wire, host: str, port: int) -> None:
+        self._wire = wire
+        # TLS is the wire's affair, so imapclient sees a plain connection.
+        super().__init__(host, port, ssl=False)
+        # imapclient sets 5, which formats every line and every mail, logged or not.
+        self._imap.debug = 0
+        self.normalise_times = False
+
+    def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802 - imapclient's name
+        self.protocol = _Protocol(self._wire, self.host)
+        return self.protocol
+
+    def open_folder(self, folder: str, *, writable: bool) -> dict[bytes, object]:
+        """Send SELECT or EXAMINE; a folder that is read-only against the wish says so, too."""
+        try:
+            return self.select_folder(folder, readonly=not writable)
+        except imaplib.IMAP4.readonly:
+            return {b"READ-ONLY": True}
+
+
+class Connection:
+    """Be an IMAP connection where every command has a deadline and every error is ours.
+
+    Attributes:
+        client: For calls inside `run`.
+        endpoint: Where it leads.
+        place: Makes the errors.
+    """
+
+    def __init__(
+        self,
+        endpoint: ResolvedEndpoint,
+        *,
+        tls: ssl.SSLContext,
+        timeouts: Timeouts,
+        place: Place,
+    ) -> None:
+        self.endpoint = endpoint
+        self.place = place
+        self._timeouts = timeouts
+        self._hide: Callable[[], tuple[str, ...]] = tuple
+        self._wire = _connected(endpoint, tls=tls, timeouts=timeouts, place=place)
+        # Within the deadline for connecting, which the wire keeps until the next command.
+        self._wire.allow(octets=_ANSWER_OCTETS)
+        self.client = self._guarded(
+            "CONNECT", lambda: _Client(self._wire, endpoint.host, endpoint.port), opening=True
+        )
+
+    @property
+    def closed(self) -> bool:
+        """Say whether it can be used no more."""
+        return self._wire.closed
+
+    @property
+    def protocol(self) -> _Protocol:
+        """Return what speaks IMAP under the client."""
+        return self.client.protocol
+
+    @contextlib.contextmanager
+    def hiding(self, secrets: Callable[[], tuple[str, ...]]) -> Generator[None]:
+        """Keep these texts out of errors meanwhile."""
+        self._hide = secrets
+        try:
+            yield
+        finally:
+            self._hide = tuple
+
+    def run(self, verb: str, call: Callable[[], _T], *, octets: int = 0) -> _T:
+        """Run one command on an open session.
+
+        Args:
+            verb: Its name, for errors.
+            call: Sends it and waits for the answer.
+            octets: How many octets of mail the answer brings.
+
+        Raises:
+            SessionError: The server said NO; the session goes on.
+            SessionLostError: The connection ended, or its time was over. It is closed.
+            PeerProtocolError: The answer makes no sense. The connection is closed.
+        """
+        refusal: SessionError
+        try:
+            return self.attempt(verb, call, octets=octets)
+        except TaggedNo as no:
+            refusal = self.refusal(verb, no)
+        raise refusal
+
+    def attempt(
+        self, verb: str, call: Callable[[], _T], *, octets: int = 0, opening: bool = False
+    ) -> _T:
+        """Do as `run`, but let a NO out as `TaggedNo`; `opening` says that nobody is logged in."""
+        if self._wire.closed:
+            raise self.place.lost("it was closed", command=verb)
+        # A server's size is a hint, and one that is asked for a part may send the whole.
+        self._wire.allow(
+            octets=_ANSWER_OCTETS + 2 * octets, seconds=self._timeouts.for_command(octets)
+        )
+        return self._guarded(verb, call, opening=opening)
+
+    def refusal(self, verb: str, no: TaggedNo) -> SessionError:
+        """Make the error for a NO."""
+        return self.place.refused(self.excerpt(no.text), command=verb, code=no.code)
+
+    def excerpt(self, said: str) -> str:
+        """Return what the server said in a form that can be shown."""
+        return excerpt(said, hide=self._hide())
+
+    def close(self) -> None:
+        """Close at once. Idempotent."""
+        self._wire.close()
+
+    def leave(self) -> None:
+        """Log out and close. Idempotent; never raises."""
+        if not self._wire.closed:
+            self._wire.allow(octets=_ANSWER_OCTETS, seconds=_GOODBYE_SECONDS)
+            with contextlib.suppress(Exception):
+                self.client.logout()
+            self._wire.close()
+
+    # --- the boundary -------------------------------------------------------------------------
+
+    def _guarded(self, verb: str, call: Callable[[], _T], *, opening: bool) -> _T:
+        """Let nothing out but our errors and a clean NO; after anything else close the socket.
+
+        Errors are raised outside of `except`, so that no exception with a raw line in it, or with
+        a frame that saw a secret, hangs on them.
+        """
+        error: MailroutingError
+        try:
+            return call()
+        except TaggedNo:
+            raise
+        except Exception as failure:  # noqa: BLE001 - a peer can provoke any, MemoryError too
+            error = self._map(failure, verb, opening=opening)
+            self._wire.close()
+        except BaseException:
+            self._wire.close()
+            raise
+        finally:
+            self._forget()
+        raise error
+
+    def _forget(self) -> None:
+        """Drop what the server volunteered, or it heaps up."""
+        client: _Client | None = getattr(self, "client", None)
+        if client is not None:
+            client.protocol.untagged_responses.clear()
+
+    def _map(self, failure: Exception, verb: str, *, opening: bool) -> MailroutingError:
+        """Turn an exception of the libraries below into ours."""
+        place = self.place
+        end = place.unreachable if opening else place.lost
+        if isinstance(failure, MailroutingError):
+            return failure.with_traceback(None)
+        if isinstance(failure, Flooded):
+            return place.broken(str(failure), command=verb)
+        if isinstance(failure, TimeoutError):
+            return end("it was silent or slow for too long", command=verb)
+        if isinstance(failure, ssl.SSLError) and opening:
+            return _tls_error(failure, place, command=verb)
+        if isinstance(failure, OSError):
+            return end(_os_reason(failure), command=verb)
+        if goodbye := self._goodbye(failure):
+            return end(f"it said goodbye: {self.excerpt(goodbye)}", command=verb)
+        if self._wire.ended:
+            return end("it closed the connection", command=verb)
+        if isinstance(failure, imaplib.IMAP4.error) and "command error: BAD" in str(failure):
+            said = "" if opening else self.excerpt(str(failure))
+            return place.broken(f"it calls {verb} bad", command=verb, said=said)
+        # The text may hold mail, so only the type is told.
+        return place.broken(f"its answer makes no sense ({type(failure).__name__})", command=verb)
+
+    def _goodbye(self, failure: Exception) -> str:
+        """Return what came with a BYE, the greeting's too; empty when there was none."""
+        client: _Client | None = getattr(self, "client", None)
+        if client is None:
+            greeting = failure.args[0] if failure.args else b""
+            is_bye = isinstance(greeting, bytes) and greeting.upper().startswith(b"* BYE ")
+            said = [greeting[len(b"* BYE ") :]] if is_bye else []
+        else:
+            told = client.protocol.untagged_responses.get("BYE", [])
+            said = [line for line in told if isinstance(line, bytes)]
+        return said[-1].decode("utf-8", "replace") if said else ""
+
+
+def _connected(
+    endpoint: ResolvedEndpoint, *, tls: ssl.SSLContext, timeouts: Timeouts, place: Place
+) -> Wire:
+    error: MailroutingError
+    try:
+        return Wire.connect(endpoint, tls=tls, timeouts=timeouts)
+    except TimeoutError:
+        error = place.unreachable("it did not answer in time")
+    except ssl.SSLError as failure:
+        error = _tls_error(failure, place, command="CONNECT")
+    except OSError as failure:
+        error = place.unreachable(_os_reason(failure))
+    except UnicodeError:
+        error = place.unreachable("its name is no host name")
+    raise error
+
+
+def _tls_error(failure: ssl.SSLError, place: Place, *, command: str) -> MailroutingError:
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        return place.untrusted(failure.verify_message, command=command)
+    if isinstance(failure, ssl.SSLEOFError):
+        return place.unreachable("it hung up during the TLS handshake", command=command)
+    reason = (failure.reason or "handshake failed").replace("_", " ").lower()
+    return place.untrusted(
+        reason,
+        command=command,
+        hint="Check that this port speaks TLS from the start, and TLS 1.2 or later.",
+    )
+
+
+def _os_reason(failure: OSError) -> str:
+    if isinstance(failure, socket.gaierror):
+        return "its name is unknown"
+    return (failure.strerror or type(failure).__name__).lower()

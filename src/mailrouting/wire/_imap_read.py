@@ -1,0 +1,114 @@
+"""Read mails whole over IMAP: small ones many at a time, large ones in parts."""
+
+from collections.abc import Iterator, Sequence
+
+from mailrouting.session import MailInfo, RawMail
+from mailrouting.wire._imap_client import Connection
+
+__all__ = ["read_mails"]
+
+_BATCH_OCTETS = 2 * 1024 * 1024
+_BATCH_MAILS = 200
+_CHUNK = 1024 * 1024
+_LARGEST_UNTOLD = 64 * 1024 * 1024
+"""Where a server tells no size, a mail larger than this is taken for an endless one."""
+
+_SLACK = 8 * 1024 * 1024
+_WHOLE = b"BODY[]"
+
+
+def read_mails(connection: Connection, infos: Sequence[MailInfo]) -> Iterator[RawMail]:
+    r"""Yield the mails' bytes in that order; one that vanished is left out.
+
+    `BODY.PEEK[]` leaves `\Seen` alone (RFC 9051 §6.4.5).
+
+    Raises:
+        SessionError: The server refused.
+        SessionLostError: The connection ended.
+        PeerProtocolError: An answer is not the part that was asked for.
+    """
+    for batch in _batches(infos):
+        if len(batch) == 1 and (batch[0].size is None or batch[0].size > _BATCH_OCTETS):
+            raw = _in_parts(connection, batch[0])
+            bodies = {} if raw is None else {batch[0].uid: raw}
+        else:
+            bodies = _together(connection, batch)
+        for info in batch:
+            if info.uid in bodies:
+                # Let go of each as it is handed over.
+                yield RawMail(uid=info.uid, raw=bodies.pop(info.uid), received_at=info.received_at)
+
+
+def _batches(infos: Sequence[MailInfo]) -> Iterator[list[MailInfo]]:
+    """Group mails that are read with one command; a large one, or of unknown size, alone."""
+    batch: list[MailInfo] = []
+    octets = 0
+    for info in infos:
+        size = _BATCH_OCTETS + 1 if info.size is None else info.size
+        if batch and (octets + size > _BATCH_OCTETS or len(batch) == _BATCH_MAILS):
+            yield batch
+            batch, octets = [], 0
+        batch.append(info)
+        octets += size
+    if batch:
+        yield batch
+
+
+def _together(connection: Connection, batch: Sequence[MailInfo]) -> dict[str, bytes]:
+    numbers = [int(info.uid) for info in batch]
+    told = connection.run(
+        "FETCH",
+        lambda: connection.client.fetch(numbers, ["BODY.PEEK[]"]),
+        octets=sum(info.size or 0 for info in batch),
+    )
+    bodies: dict[str, bytes] = {}
+    for number in numbers:
+        body = told.get(number, {}).get(_WHOLE)
+        if isinstance(body, bytes):
+            bodies[str(number)] = body
+    return bodies
+
+
+def _in_parts(connection: Connection, info: MailInfo) -> bytes | None:
+    """Read one mail part after part, until nothing more comes; None when it vanished."""
+    limit = _LARGEST_UNTOLD if info.size is None else 2 * info.size + _SLACK
+    parts: list[bytes] = []
+    offset = 0
+    while True:
+        part = _part(connection, info, offset)
+        if part is None:
+            return None
+        parts.append(part)
+        offset += len(part)
+        if offset > limit:
+            connection.close()
+            raise connection.place.broken(
+                f"mail {info.uid} goes on after {offset} octets", command="FETCH"
+            )
+        # A short part that ends before the told size may be the server's own limit: ask on.
+        at_end = len(part) < _CHUNK and info.size is not None and offset >= info.size
+        if not part or at_end or len(part) > _CHUNK:
+            return b"".join(parts)
+
+
+def _part(connection: Connection, info: MailInfo, offset: int) -> bytes | None:
+    """Read one part; the first may be the whole mail, as Exchange may send it."""
+    number = int(info.uid)
+    told = connection.run(
+        "FETCH",
+        lambda: connection.client.fetch([number], [f"BODY.PEEK[]<{offset}.{_CHUNK}>"]),
+        octets=max(_CHUNK, info.size or 0),
+    ).get(number, {})
+    part = told.get(b"BODY[]<%d>" % offset)
+    if isinstance(part, bytes) and (len(part) <= _CHUNK or not offset):
+        return part
+    whole = told.get(_WHOLE)
+    if isinstance(whole, bytes) and not offset:
+        return whole
+    if not any(key.startswith(_WHOLE) and told[key] is not None for key in told):
+        return None
+    connection.close()
+    raise connection.place.broken(
+        f"it sent another part of mail {info.uid} than octets {offset} to {offset + _CHUNK}",
+        command="FETCH",
+    )

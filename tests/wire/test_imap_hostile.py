@@ -1,0 +1,587 @@
+"""Servers that break, lie, drip, flood or attack: every time one of our errors, in time."""
+
+import contextlib
+import re
+import socket
+import threading
+import time
+import tracemalloc
+
+import pytest
+
+from mailrouting.accounts import EmailAccount, Endpoint, FirstRun, InboundSettings, TlsMode
+from mailrouting.addresses import NamedAddress
+from mailrouting.auth import MailProtocol, Password, parse_login
+from mailrouting.connect import StaticCredentials, Timeouts, connect, tls_context
+from mailrouting.errors import (
+    AuthenticationError,
+    ConnectError,
+    PeerProtocolError,
+    SessionError,
+    SessionLostError,
+    TlsError,
+)
+from mailrouting.wire._imap_client import _Client, _Protocol
+
+SECRET = "marker-secret-77aa"
+CAPABILITIES = "IMAP4rev1 AUTH=PLAIN SASL-IR UIDPLUS MOVE"
+QUICK = Timeouts(connect=2, silence=2, command=2)
+SHORT = Timeouts(connect=0.3, silence=0.3, command=0.3)
+SELECT = (
+    "* 3 EXISTS\r\n* 0 RECENT\r\n* FLAGS (\\Seen)\r\n"
+    "* OK [UIDVALIDITY 7] v\r\n* OK [UIDNEXT 9] n\r\n{tag} OK [READ-WRITE] done\r\n"
+)
+CLOSE = object()
+
+
+class Scripted:
+    """Answer each verb with a line of text, bytes, a function of the connection, or CLOSE."""
+
+    def __init__(self, greeting="* OK hello\r\n", **answers):
+        self.greeting = greeting
+        self.answers = {
+            "CAPABILITY": f"* CAPABILITY {CAPABILITIES}\r\n{{tag}} OK done\r\n",
+            "AUTHENTICATE": f"{{tag}} OK [CAPABILITY {CAPABILITIES}] welcome\r\n",
+            "SELECT": SELECT,
+            "LOGOUT": "* BYE bye\r\n{tag} OK done\r\n",
+        } | answers
+        self.lines = []
+
+    def __enter__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exc):
+        self.listener.close()
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+
+    def _serve(self):
+        connection, _ = self.listener.accept()
+        connection.settimeout(10)
+        try:
+            with connection, connection.makefile("rb") as lines:
+                self._say(connection, self.greeting, "")
+                for line in lines:
+                    words = line.decode("latin-1").split()
+                    self.lines.append(line.decode("latin-1"))
+                    verb = words[2] if words[1] == "UID" else words[1]
+                    answer = self.answers.get(verb.upper(), "{tag} BAD unknown\r\n")
+                    if isinstance(answer, list):
+                        answer = answer.pop(0)
+                    if answer is CLOSE:
+                        return
+                    self._say(connection, answer, words[0])
+        except OSError:
+            pass
+
+    @staticmethod
+    def _say(connection, answer, tag):
+        if callable(answer):
+            answer(connection, tag)
+        elif isinstance(answer, bytes):
+            connection.sendall(answer.replace(b"{tag}", tag.encode()))
+        else:
+            connection.sendall(answer.replace("{tag}", tag).encode("latin-1"))
+
+
+def drip(connection, tag):
+    """Send one octet after the other, each soon enough for a socket's own timeout."""
+    connection.settimeout(0.05)
+    for _ in range(200):
+        connection.sendall(b"*")
+        with contextlib.suppress(TimeoutError):
+            if not connection.recv(1):
+                return
+
+
+def hang_up(connection, tag):
+    """End the connection."""
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+def stall(connection, tag):
+    """Say nothing until the client goes."""
+    connection.recv(1)
+
+
+def open_at(server, *, tls=TlsMode.CLEARTEXT, timeouts=QUICK):
+    """Open a session on a scripted server."""
+    account = EmailAccount(
+        id="support",
+        address=NamedAddress.parse("help@example.org"),
+        inbound=InboundSettings(
+            protocol=MailProtocol.IMAP,
+            endpoint=Endpoint("127.0.0.1", server.port, tls),
+            login=parse_login("help@example.org"),
+            first_run=FirstRun.all(),
+        ),
+    )
+    return connect(
+        account,
+        StaticCredentials({"support": Password.of(SECRET)}),
+        tls=tls_context(),
+        timeouts=timeouts,
+    )
+
+
+def opened(server, *, timeouts=QUICK):
+    """Open a session and its INBOX."""
+    session = open_at(server, timeouts=timeouts)
+    session.open_folder("INBOX", writable=True)
+    return session
+
+
+def fetch_line(items, uid=1):
+    """Write a FETCH answer."""
+    return f"* 1 FETCH (UID {uid} {items})\r\n"
+
+
+STATS = fetch_line("RFC822.SIZE 10 FLAGS () INTERNALDATE NIL") + "{tag} OK done\r\n"
+LARGE = fetch_line("RFC822.SIZE 3000000") + "{tag} OK done\r\n"
+
+
+# --- before the login -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("greeting", "expected"),
+    [
+        ("* BYE [UNAVAILABLE] too many connections\r\n", ConnectError),
+        (hang_up, ConnectError),
+        ("SSH-2.0-OpenSSH_9\r\n", PeerProtocolError),
+        ("* PREAUTH welcome anybody\r\n", PeerProtocolError),
+        ("220 smtp.example ESMTP\r\n", PeerProtocolError),
+        ("* OK " + "x" * 1_100_000 + "\r\n", PeerProtocolError),
+        (drip, ConnectError),
+        (stall, ConnectError),
+    ],
+    ids=["bye", "empty", "ssh", "preauth", "smtp", "endless line", "drip", "stall"],
+)
+def test_a_wrong_greeting_is_told(greeting, expected):
+    """Nothing is sent that would give a secret away, and nobody waits for long."""
+    started = time.monotonic()
+    with Scripted(greeting) as server:
+        with pytest.raises(expected) as caught:
+            open_at(server, timeouts=SHORT)
+        assert type(caught.value) is expected
+        assert time.monotonic() - started < 3
+    assert all("CAPABILITY" in line for line in server.lines)
+    if "UNAVAILABLE" in str(greeting):
+        assert "too many connections" in str(caught.value)
+
+
+def test_plain_text_where_tls_is_expected_is_a_tls_error():
+    """The hint names the likely cause: the wrong port."""
+    with Scripted() as server, pytest.raises(TlsError, match="wrong version") as caught:
+        open_at(server, tls=TlsMode.IMPLICIT)
+    assert "port" in caught.value.hint
+
+
+def test_a_server_that_hangs_up_in_the_handshake_is_a_connect_error():
+    """No TLS alert, just the end: it may be busy."""
+    with (
+        Scripted(hang_up) as server,
+        pytest.raises(ConnectError, match=r"hung up|reset"),
+    ):
+        open_at(server, tls=TlsMode.IMPLICIT)
+
+
+def test_text_before_tls_is_not_taken_for_an_answer_inside():
+    """An attacker in the middle can add a line after the OK to STARTTLS: the session ends."""
+    with (
+        Scripted(
+            CAPABILITY="* CAPABILITY IMAP4rev1 STARTTLS\r\n{tag} OK done\r\n",
+            STARTTLS="{tag} OK go\r\n* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n",
+        ) as server,
+        pytest.raises(PeerProtocolError, match="STARTTLS"),
+    ):
+        open_at(server, tls=TlsMode.STARTTLS)
+    assert SECRET not in "".join(server.lines)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("{tag} NO [AUTHENTICATIONFAILED] wrong: " + SECRET + "\r\n", AuthenticationError),
+        ("{tag} NO no [LIMIT] here\r\n", AuthenticationError),
+        ("{tag} NO [LIMIT] later\r\n", ConnectError),
+        ("* BYE [UNAVAILABLE] later\r\n", ConnectError),
+        ("{tag} BAD what is " + SECRET + "\r\n", PeerProtocolError),
+        (CLOSE, ConnectError),
+        (drip, ConnectError),
+        (stall, ConnectError),
+    ],
+    ids=["refused", "code elsewhere", "busy", "bye", "bad", "eof", "drip", "stall"],
+)
+def test_a_login_that_fails_is_judged_by_what_was_said(answer, expected):
+    """Only a tagged NO is about the password; echoed secrets are starred out."""
+    with Scripted(AUTHENTICATE=answer) as server, pytest.raises(expected) as caught:
+        open_at(server, timeouts=SHORT)
+    error = caught.value
+    assert type(error) is expected
+    assert SECRET not in f"{error} {error.hint} {vars(error)}"
+    assert error.__context__ is None
+
+
+# --- an open session --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (CLOSE, SessionLostError),
+        ("* BYE server goes down\r\n", SessionLostError),
+        (stall, SessionLostError),
+        (drip, SessionLostError),
+        ("* 1 FETCH (UID 1 RFC822.SIZE", SessionLostError),
+        ("{tag} BAD no\r\n", PeerProtocolError),
+        ("X999 OK not yours\r\n", PeerProtocolError),
+        ("hello\r\n", PeerProtocolError),
+        ("* 1 FETCH (UID 1 RFC822.SIZE 10\r\n{tag} OK done\r\n", PeerProtocolError),
+        ("* 1 FETCH (UID x RFC822.SIZE 10)\r\n{tag} OK done\r\n", PeerProtocolError),
+        ("* 1 FETCH " + "(" * 20_000 + "\r\n{tag} OK done\r\n", PeerProtocolError),
+        ("* 1 FETCH (UID 1 X {99999999999}\r\n", PeerProtocolError),
+        ("* 1 FETCH (UID 1 X {99999999999999999999999}\r\n", PeerProtocolError),
+        ("* 1 FETCH (" + "x" * 1_100_000, PeerProtocolError),
+    ],
+    ids=[
+        "eof", "bye", "stall", "drip", "half line", "bad", "other tag", "garbage", "open list",
+        "odd uid", "deep", "huge literal", "absurd literal", "endless line",
+    ],
+)  # fmt: skip
+def test_a_broken_answer_ends_the_session_with_our_error(answer, expected):
+    """Within the deadline, with the right class, and the session is dead afterwards."""
+    with Scripted(FETCH=answer) as server:
+        session = opened(server, timeouts=SHORT)
+        started = time.monotonic()
+        with pytest.raises(expected) as caught:
+            session.stat(["1"])
+        assert time.monotonic() - started < 3
+        assert type(caught.value) is expected
+        assert caught.value.command == "FETCH"
+        assert caught.value.__context__ is None
+        with pytest.raises(SessionLostError):
+            session.list_uids().__next__()
+        session.close()
+
+
+def test_a_connection_that_ends_in_the_middle_of_a_mail_loses_nothing():
+    """EOF inside a literal is a lost session, never a short mail."""
+
+    def cut(connection, tag):
+        connection.sendall(b"* 1 FETCH (UID 1 BODY[] {10}\r\n12345")
+        hang_up(connection, tag)
+
+    with Scripted(FETCH=[STATS, cut]) as server:
+        session = opened(server)
+        with pytest.raises(SessionLostError, match="closed the connection"):
+            list(session.read(["1"]))
+
+
+def test_a_flood_is_cut_off_before_it_fills_the_memory():
+    """Unasked lines without end are refused after some megabytes."""
+
+    def flood(connection, tag):
+        line = b"* 1 FETCH (UID 5 FLAGS (" + b"x" * 60_000 + b"))\r\n"
+        for _ in range(2000):
+            connection.sendall(line)
+
+    with Scripted(FETCH=flood) as server:
+        session = opened(server)
+        tracemalloc.start()
+        with pytest.raises(PeerProtocolError, match="octets"):
+            session.stat(["1"])
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 60_000_000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        SELECT.replace("* OK [UIDVALIDITY 7] v\r\n", ""),
+        SELECT.replace("UIDVALIDITY 7", "UIDVALIDITY 0"),
+        SELECT.replace("UIDVALIDITY 7", "UIDVALIDITY 99999999999"),
+        SELECT.replace("* 3 EXISTS\r\n", ""),
+        SELECT.replace("* 3 EXISTS", "* x EXISTS"),
+    ],
+    ids=["none", "zero", "too large", "no count", "odd count"],
+)
+def test_a_folder_without_its_numbers_is_not_opened(answer):
+    """UIDs mean nothing without UIDVALIDITY."""
+    with Scripted(SELECT=answer) as server:
+        session = open_at(server)
+        with pytest.raises(PeerProtocolError):
+            session.open_folder("INBOX", writable=True)
+        with pytest.raises(SessionLostError):
+            session.open_folder("INBOX", writable=True)
+
+
+def test_uids_that_do_not_last_are_a_refusal():
+    """RFC 4315's UIDNOTSTICKY: positions would mean other mails tomorrow."""
+    with Scripted(SELECT="* NO [UIDNOTSTICKY] not here\r\n" + SELECT) as server:
+        session = open_at(server)
+        with pytest.raises(SessionError, match="do not last") as caught:
+            session.open_folder("INBOX", writable=True)
+        assert caught.value.response_code == "UIDNOTSTICKY"
+        session.close()
+
+
+def test_a_missing_uidnext_is_none():
+    """Old servers do not tell it; mail is listed all the same."""
+    without = SELECT.replace("* OK [UIDNEXT 9] n\r\n", "")
+    with Scripted(SELECT=without, SEARCH="* SEARCH 3 1 2\r\n{tag} OK done\r\n") as server:
+        session = open_at(server)
+        assert session.open_folder("INBOX", writable=True).uidnext is None
+        assert list(session.list_uids()) == [("1", "2", "3")]
+        session.close()
+
+
+def test_a_huge_folder_is_listed_in_windows():
+    """Past fifty thousand mails by sequence numbers, so that no line grows too long."""
+    count = 120_000
+
+    def search(connection, tag):
+        low, high = re.search(r"SEARCH (\d+):(\S+) UNDELETED", server.lines[-1]).groups()
+        last = count if high == "*" else int(high)
+        # Sparse: every UID is a thousand times its place.
+        found = " ".join(str(place * 1000) for place in range(int(low), last + 1))
+        connection.sendall(f"* SEARCH {found}\r\n{tag} OK done\r\n".encode())
+
+    with Scripted(SELECT=SELECT.replace("* 3 ", f"* {count} "), SEARCH=search) as server:
+        session = opened(server)
+        windows = list(session.list_uids())
+        session.close()
+    assert all(len(window) <= 5000 for window in windows)
+    uids = [int(uid) for window in windows for uid in window]
+    assert uids == [place * 1000 for place in range(1, count + 1)]
+    assert sum("SEARCH" in line for line in server.lines) == 24
+
+
+@pytest.mark.parametrize(
+    ("told", "size", "year"),
+    [
+        ('RFC822.SIZE 10 INTERNALDATE "01-Jul-2025 12:00:00 +0200" FLAGS (\\Seen)', 10, 2025),
+        ('RFC822.SIZE "x" INTERNALDATE "99-Foo-2025 12:00:00 +0200" FLAGS NIL', None, None),
+        ('INTERNALDATE "01-Jan-9999 23:59:59 -1200"', None, None),
+        ("RFC822.SIZE NIL INTERNALDATE NIL FLAGS (1 (2))", None, None),
+        ("X-OTHER 1", None, None),
+    ],
+)
+def test_senseless_hints_are_none(told, size, year):
+    """Sizes and dates that make no sense are not told, and no mail is lost for them."""
+    with Scripted(FETCH=fetch_line(told) + "{tag} OK done\r\n") as server:
+        session = opened(server)
+        (info,) = session.stat(["1"])
+        session.close()
+    assert info.size == size
+    assert (info.received_at.year if info.received_at else None) == year
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "{tag} OK done\r\n",
+        fetch_line("BODY[] NIL") + "{tag} OK done\r\n",
+        fetch_line("FLAGS ()") + "{tag} OK done\r\n",
+        "* 1 FETCH (FLAGS ())\r\n{tag} OK done\r\n",
+        fetch_line('BODY[] "other"', uid=5) + "{tag} OK done\r\n",
+    ],
+    ids=["silence", "nil", "flags only", "no uid", "another mail"],
+)
+@pytest.mark.parametrize("stats", [STATS, LARGE], ids=["small", "large"])
+def test_an_answer_without_the_mail_means_unknown(answer, stats):
+    """M4: it is left out, whether it is read at once or in parts."""
+    with Scripted(FETCH=[stats, answer]) as server:
+        session = opened(server)
+        assert list(session.read(["1"])) == []
+        session.close()
+
+
+def partial_answers(raw, size, *, cut=None):
+    """Answer partial fetches of a mail as a server does; `cut` is the most it sends at once."""
+
+    def answer(connection, tag):
+        line = server_lines[-1]
+        asked = re.search(r"<(\d+)\.(\d+)>", line)
+        if asked is None:
+            told = fetch_line(f"RFC822.SIZE {size}" if size is not None else "FLAGS ()").encode()
+        else:
+            start, length = int(asked[1]), int(asked[2])
+            part = raw[start : start + min(length, cut or length)]
+            told = b"* 1 FETCH (UID 1 BODY[]<%d> {%d}\r\n%s)\r\n" % (start, len(part), part)
+        connection.sendall(told + tag.encode() + b" OK done\r\n")
+
+    server_lines = []
+    return answer, server_lines
+
+
+@pytest.mark.parametrize(
+    ("length", "size", "cut"),
+    [
+        (3_000_000, 3_000_000, None),
+        (3_000_000, None, None),
+        (3 * 1024 * 1024, 3 * 1024 * 1024, None),
+        (3_000_000, 3_500_000, None),
+        (3_000_000, 2_500_000, None),
+        (3_000_000, 3_000_000, 100_000),
+        (10, None, None),
+        (0, None, None),
+    ],
+    ids=["exact", "untold", "whole parts", "too much told", "too little told", "small parts",
+         "small untold", "empty untold"],
+)  # fmt: skip
+def test_parts_are_put_together_whatever_size_is_told(length, size, cut):
+    """RFC822.SIZE is a hint: the mail ends where nothing more comes."""
+    raw = bytes(index % 251 for index in range(length))
+    answer, lines = partial_answers(raw, size, cut=cut)
+    with Scripted(FETCH=answer) as server:
+        server.lines = lines
+        session = opened(server)
+        (found,) = session.read(["1"])
+        session.close()
+    assert found.raw == raw
+
+
+def test_a_server_that_ignores_the_part_may_send_the_whole():
+    """Exchange does so: the whole mail is accepted, with and without an origin."""
+    raw = b"y" * 3_000_000
+    for key in (b"BODY[]", b"BODY[]<0>"):
+        whole = b"* 1 FETCH (UID 1 %s {%d}\r\n%s)\r\n{tag} OK done\r\n" % (key, len(raw), raw)
+        with Scripted(FETCH=[LARGE, whole]) as server:
+            session = opened(server)
+            assert [found.raw for found in session.read(["1"])] == [raw]
+            session.close()
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        b"BODY[]<5> {3}\r\nabc",
+        b"BODY[]<0> 12",
+        b"BODY[] (1 2)",
+        b'BODY[]<1048576> "abc"',
+    ],
+)
+def test_another_part_than_asked_for_is_not_taken(lie):
+    """A part must carry its origin, or a mail would be put together wrongly."""
+    answer = b"* 1 FETCH (UID 1 " + lie + b")\r\n{tag} OK done\r\n"
+    with Scripted(FETCH=[LARGE, answer]) as server:
+        session = opened(server)
+        with pytest.raises(PeerProtocolError):
+            list(session.read(["1"]))
+
+
+def test_a_mail_without_end_is_given_up():
+    """A server that always has one more part does not hold us for ever."""
+    part = b"z" * 1024 * 1024
+
+    def more(connection, tag):
+        asked = re.search(r"<(\d+)\.", server.lines[-1])
+        start = int(asked[1])
+        told = b"* 1 FETCH (UID 1 BODY[]<%d> {%d}\r\n%s)\r\n" % (start, len(part), part)
+        connection.sendall(told + tag.encode() + b" OK done\r\n")
+
+    with Scripted(FETCH=[LARGE, *[more] * 100]) as server:
+        session = opened(server)
+        with pytest.raises(PeerProtocolError, match="goes on"):
+            list(session.read(["1"]))
+
+
+def test_a_part_that_comes_a_second_time_whole_is_refused():
+    """After the first part a whole mail would double what is there."""
+    first = b"* 1 FETCH (UID 1 BODY[]<0> {3}\r\nabc)\r\n{tag} OK done\r\n"
+    second = b"* 1 FETCH (UID 1 BODY[] {3}\r\nabc)\r\n{tag} OK done\r\n"
+    with Scripted(FETCH=[LARGE, first, second]) as server:
+        session = opened(server)
+        with pytest.raises(PeerProtocolError, match="another part"):
+            list(session.read(["1"]))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "* SEARCH 1 2\r\n* SEARCH 3\r\n{tag} OK done\r\n",
+        "* SEARCH one two\r\n{tag} OK done\r\n",
+    ],
+)
+def test_a_senseless_list_ends_the_session(answer):
+    """A list that cannot be read is not taken for an empty one."""
+    with Scripted(SEARCH=answer) as server:
+        session = opened(server)
+        with pytest.raises(PeerProtocolError):
+            list(session.list_uids())
+
+
+def test_what_a_server_claims_about_changes_is_looked_at():
+    """M3: an OK to MOVE and STORE is not enough; the mails must be gone, the flags there."""
+    with Scripted(
+        MOVE="{tag} OK done\r\n",
+        STORE="{tag} OK done\r\n",
+        EXPUNGE="{tag} OK done\r\n",
+        SEARCH="* SEARCH 2\r\n{tag} OK done\r\n",
+        FETCH=fetch_line("FLAGS (\\Seen)") + "{tag} OK done\r\n",
+    ) as server:
+        session = opened(server)
+        assert session.move(["1", "2"], "Done") == {"1"}
+        assert session.delete(["1", "2"]) == {"1"}
+        assert session.mark_seen(["1", "2"]) == {"1"}
+        session.close()
+
+
+def test_a_failing_list_of_folders_hides_no_refusal():
+    """SELECT's NO with a code that says so is a missing folder, even when LIST fails as well."""
+    with Scripted(SELECT="{tag} NO [NONEXISTENT] no\r\n", LIST="{tag} NO not now\r\n") as server:
+        session = open_at(server)
+        with pytest.raises(LookupError) as caught:
+            session.open_folder("Nowhere", writable=True)
+        assert caught.value.available == ()
+        session.close()
+
+
+def test_a_folder_that_exists_but_is_refused_is_no_missing_folder():
+    """NO without such a code, for a folder that is listed, is the server's refusal."""
+    with Scripted(
+        SELECT="{tag} NO [NOPERM] not yours\r\n",
+        LIST='* LIST () "/" Shared\r\n{tag} OK done\r\n',
+    ) as server:
+        session = open_at(server)
+        with pytest.raises(SessionError, match="not yours") as caught:
+            session.open_folder("Shared", writable=True)
+        assert type(caught.value) is SessionError
+        session.close()
+
+
+def test_an_interrupt_closes_the_connection():
+    """After Ctrl-C in the middle of a command nothing may read the rest of its answer."""
+
+    class Interrupted(Timeouts):
+        def for_command(self, octets):
+            return 5.0
+
+    with Scripted(SEARCH=stall) as server:
+        session = opened(server, timeouts=Interrupted())
+        waiting = session._connection
+
+        def interrupt():
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            waiting.run("SEARCH", interrupt)
+        with pytest.raises(SessionLostError):
+            session.stat(["1"])
+
+
+def test_the_private_names_of_the_libraries_below_exist():
+    """What `_imap_client` overrides or calls is still there to override and call."""
+    for name in ("_command_complete", "_simple_command", "_get_capabilities", "_log"):
+        assert callable(getattr(_Protocol.__mro__[1], name))
+    assert callable(_Client.__mro__[1]._create_IMAP4)
+    with Scripted() as server:
+        session = open_at(server)
+        assert session._connection.protocol.debug == 0
+        session.close()
