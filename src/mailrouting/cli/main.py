@@ -1,0 +1,191 @@
+"""Define the commands. Each imports what it needs when it is called: `inspect` starts fast."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from mailrouting.errors import MailroutingError
+
+if TYPE_CHECKING:
+    from mailrouting.cli.config import Config
+
+__all__ = ["main"]
+
+FAILED = 1
+WRONG_CONFIGURATION = 2
+
+_config_option = click.option(
+    "--config",
+    "config_path",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A TOML file of accounts and departments.",
+)
+_file = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+
+
+@click.group()
+@click.version_option(package_name="mailrouting")
+def main() -> None:
+    """Turn mailboxes into tickets, and say why."""
+    # Whatever the locale says: mail is in every script.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _stop(error: MailroutingError, code: int) -> NoReturn:
+    click.echo(f"mailrouting: {error}", err=True)
+    if error.hint:
+        click.echo(f"  {error.hint}", err=True)
+    sys.exit(code)
+
+
+def _config(path: Path) -> "Config":
+    from mailrouting.cli.config import read_config  # noqa: PLC0415 - see the module's docstring
+
+    try:
+        return read_config(path)
+    except MailroutingError as error:
+        _stop(error, WRONG_CONFIGURATION)
+
+
+def _bytes(path: Path) -> bytes:
+    return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+
+
+@main.command()
+@click.argument("string")
+def login(string: str) -> None:
+    r"""Say who logs in with STRING and whose mailbox is opened.
+
+    For instance: mailrouting login 'agent@example.org\sales@example.org'
+    """
+    from mailrouting.cli.logins import describe_login  # noqa: PLC0415
+
+    try:
+        for line in describe_login(string):
+            click.echo(line)
+    except MailroutingError as error:
+        _stop(error, WRONG_CONFIGURATION)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line and file.")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def inspect(files: tuple[Path, ...], *, as_json: bool) -> None:
+    """Show what the reader understands of mails."""
+    from mailrouting.reading import read, to_json_dict  # noqa: PLC0415
+
+    for path in files:
+        found: dict[str, object] = {"file": str(path)}
+        try:
+            found |= to_json_dict(read(_bytes(path)))
+        except OSError as error:
+            found["error"] = error.strerror or type(error).__name__
+        if as_json:
+            click.echo(json.dumps(found, ensure_ascii=False))
+        else:
+            _show_inspection(found)
+
+
+def _show_inspection(found: dict[str, object]) -> None:
+    for key, value in found.items():
+        if value in (None, [], ""):
+            continue
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        first, *rest = text.splitlines() or [""]
+        click.echo(f"{key:>16}  {first}")
+        for line in rest[:20]:
+            click.echo(f"{'':>16}  {line}")
+    click.echo()
+
+
+@main.command()
+@_config_option
+@click.option("--account", "account_id", help="The account it would be fetched for.")
+@click.argument("file", type=_file)
+def explain(file: Path, config_path: Path, account_id: str | None) -> None:
+    """Say what would become of the mail in FILE, step by step; write nothing."""
+    from mailrouting.cli.explaining import explain_mail  # noqa: PLC0415
+
+    config = _config(config_path)
+    try:
+        for line in explain_mail(_bytes(file), config=config, account_id=account_id):
+            click.echo(line)
+    except MailroutingError as error:
+        _stop(error, FAILED)
+
+
+@main.command()
+@_config_option
+@click.option(
+    "--purpose",
+    type=click.Choice(["reply", "autoresponse", "alert", "system"]),
+    default="reply",
+    show_default=True,
+)
+@click.option("--department", help="The ticket's department.")
+@click.option("--received-by", help="The account or address that the customer wrote to.")
+@click.option("--answered-from", help="The address that the ticket answers from already.")
+@click.option("--choice", help="The account or address that the agent chose.")
+@click.option("--to", "customer", help="The customer's address.")
+def resolve(
+    *,
+    config_path: Path,
+    purpose: str,
+    department: str | None,
+    received_by: str | None,
+    answered_from: str | None,
+    choice: str | None,
+    customer: str | None,
+) -> None:
+    """Say which address a mail would leave from, and why."""
+    from mailrouting.cli.explaining import explain_sender  # noqa: PLC0415
+
+    config = _config(config_path)
+    try:
+        for line in explain_sender(
+            config.directory,
+            purpose=purpose,
+            department=department,
+            received_by=received_by,
+            answered_from=answered_from,
+            choice=choice,
+            customer=customer,
+        ):
+            click.echo(line)
+    except MailroutingError as error:
+        _stop(error, FAILED)
+
+
+@main.command()
+@_config_option
+@click.option("--account", "account_ids", multiple=True, help="Only this account; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def fetch(config_path: Path, account_ids: tuple[str, ...], *, as_json: bool) -> None:
+    """Fetch every account's mail into tickets.
+
+    Exit status: 0 when every account was fetched, 1 when one failed, 2 when the configuration is
+    wrong and nothing was fetched.
+    """
+    from mailrouting.cli.fetching import run_fetch  # noqa: PLC0415
+
+    config = _config(config_path)
+    try:
+        done = run_fetch(config, account_ids=account_ids, as_json=as_json)
+    except MailroutingError as error:
+        _stop(error, FAILED)
+    sys.exit(0 if done else FAILED)
+
+
+@main.command()
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep the state in this folder.")
+def demo(keep: Path | None) -> None:
+    """Run the main job on a fake mail server: mails, tickets, and where answers leave from."""
+    from mailrouting.cli.demo import run_demo  # noqa: PLC0415
+
+    run_demo(keep)

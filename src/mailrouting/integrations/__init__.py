@@ -1,0 +1,1 @@
+"""Join mailrouting to what hosts run on (floor 9). Each module is imported by its own name."""
