@@ -38,10 +38,11 @@ def record_missing_server(pytestconfig):
     return record
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    """Say in the last line that truth was skipped."""
-    for what in sorted(config.stash[_MISSING]):
-        terminalreporter.write_line(
+def pytest_unconfigure(config):
+    """Say in the very last line that truth was skipped."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    for what in sorted(config.stash.get(_MISSING, ())):
+        reporter.write_line(
             f"NOT TESTED AGAINST A REAL SERVER: {what} is not installed; {_REQUIRE}=1 makes "
             "this an error.",
             red=True,

@@ -181,7 +181,8 @@ class Secret:
         mine = self._value.encode(errors="surrogatepass")
         return hmac.compare_digest(mine, other._value.encode(errors="surrogatepass"))
 
-    __hash__ = None  # type: ignore[assignment]  # a hash of a short secret tells it
+    def __hash__(self) -> int:
+        raise TypeError("a secret has no hash: one of a short secret tells it")
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not pickled or copied: fetch it again through Credentials")

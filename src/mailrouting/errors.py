@@ -143,7 +143,7 @@ class OutboundUnresolvedError(ConfigurationError):
 
     def __init__(self, message: str, *, tried: Sequence[TriedStep], hint: str = "") -> None:
         super().__init__(message, hint=hint)
-        self.tried = tuple(tried)
+        self.tried: tuple[TriedStep, ...] = tuple(tried)
 
 
 class SessionError(MailroutingError):
@@ -244,7 +244,7 @@ class FolderNotFoundError(SessionError, LookupError):
             response_code=response_code,
             hint=hint,
         )
-        self.available = tuple(available)
+        self.available: tuple[str, ...] = tuple(available)
 
 
 class PeerProtocolError(SessionError):

@@ -101,13 +101,14 @@ class Storage(Protocol[Tx_co]):
         S1. At most one lease on a mailbox is valid at a time; its token is higher than any before,
             for ever.
         S2. A write with a lease that is expired and taken over, or released, raises
-            `StaleWriteError` and changes nothing.
+            `StaleWriteError` and changes nothing. One that is only expired may still write.
         S3. A generation counts up when `uidvalidity` differs from the stored one in either
-            direction, or `uidnext` is lower than the stored one; it never counts down. The first
-            cut-off stays for ever.
+            direction, or `uidnext` is lower than the stored one; it never counts down. None is no
+            evidence: the stored number stays. The first cut-off stays for ever.
         S4. A batch put is one transaction with one result a mail, in order. A fingerprint is kept
-            once for each account (`REAPPEARED` adds a position to the row that is there); a
-            position that holds another mail is a `UID_CONFLICT` and is not touched.
+            once for each account (`REAPPEARED` adds a position to the row that is there; pushed
+            mail that is there is `KNOWN`); a position that holds another mail is a
+            `UID_CONFLICT` and is not touched.
         S5. Raw mail comes back byte for byte.
         S6. A claim counts its attempt, and that is durable before the claim is returned. A row is
             claimed by one worker at a time, lowest id first, not before its `next_attempt_at`;
@@ -125,14 +126,18 @@ class Storage(Protocol[Tx_co]):
             once.
         S12. Listing order is by id. What was returned is a value.
         S13. Ids and texts are compared code point by code point; any text without NUL survives,
-            non-BMP included; a text with NUL is refused (`ValueError`), never cut.
+            non-BMP included; a text with NUL or half a surrogate pair, or a time without a zone, is
+            refused (`ValueError`), never cut.
         S14. `close` twice is once; use after it raises `StorageUnavailableError`.
         S15. DURABLE: what was returned is there when the data is opened again.
         S16. A storage that is busy or away raises `StorageUnavailableError`; no exception of a
             database leaves the storage.
         S17. Locks are taken in the order intake row, host's rows (by `write`), threads.
         S18. GUARDED_TRANSACTION: a `write` that begins, commits or rolls back, or writes through a
-            second connection, raises `TransactionMisuseError`, and S7 holds all the same.
+            second connection or the storage itself, raises `TransactionMisuseError`, and S7 holds
+            all the same.
+        S19. `abandon` ends every lease and claim that a worker holds: what it would still write is
+            refused, and its attempts stay counted. Idempotent.
     """
 
     @property
@@ -160,6 +165,16 @@ class Storage(Protocol[Tx_co]):
 
     def lease_release(self, lease: Lease) -> None:
         """Give the mailbox back. Idempotent; a lost lease is no error."""
+        ...
+
+    def abandon(self, worker: str) -> None:
+        """End all that a worker holds, because it is known to be dead (S19).
+
+        Without it, what a killed worker held comes free when its lease and visibility have passed.
+
+        Args:
+            worker: The `owner` of its leases and the `worker` of its claims.
+        """
         ...
 
     def stream_open(

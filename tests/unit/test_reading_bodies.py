@@ -35,9 +35,9 @@ def html_text(source: str) -> str:
 @pytest.mark.parametrize(
     ("label", "data", "text"),
     [
-        (b"utf-8", "café".encode(), "café"),
-        (b"iso-8859-1", "“café”".encode("cp1252"), "“café”"),
-        (b"us-ascii", "café".encode(), "café"),
+        (b"utf-8", "été".encode(), "été"),
+        (b"iso-8859-1", "“été”".encode("cp1252"), "“été”"),
+        (b"us-ascii", "été".encode(), "été"),
         (b"koi8-r", "привет".encode("koi8-r"), "привет"),
         (b"gb2312", "镕基".encode("gbk"), "镕基"),
         (b"ks_c_5601-1987", "안녕".encode("cp949"), "안녕"),
@@ -45,9 +45,9 @@ def html_text(source: str) -> str:
         (b"iso-2022-jp", "テスト".encode("iso-2022-jp"), "テスト"),
         (b"windows-1251", "привет".encode("cp1251"), "привет"),
         (b"utf-16", "hi".encode("utf-16-be").join([b"\xfe\xff", b""]), "hi"),
-        (b'"utf8"', "café".encode(), "café"),
-        (b"unicode-1-1-utf-8", "café".encode(), "café"),
-        (b"windows1252", b"caf\xe9", "café"),
+        (b'"utf8"', "été".encode(), "été"),
+        (b"unicode-1-1-utf-8", "été".encode(), "été"),
+        (b"windows1252", b"\xe9t\xe9", "été"),
     ],
 )
 def test_charset_labels_mean_what_they_mean_in_practice(label, data, text):
@@ -66,16 +66,16 @@ def test_charset_labels_mean_what_they_mean_in_practice(label, data, text):
 )  # fmt: skip
 def test_charsets_that_are_none_are_refused(label):
     """Python's codecs that are no charsets are never used; the text is read anyway (T50)."""
-    message = read(mail(part(b"text/plain; charset=" + label, b"+AGE- \\u0041 caf\xc3\xa9")))
-    assert message.text == "+AGE- \\u0041 café"
+    message = read(mail(part(b"text/plain; charset=" + label, b"+AGE- \\u0041 \xc3\xa9t\xc3\xa9")))
+    assert message.text == "+AGE- \\u0041 été"
     assert Defect.UNKNOWN_CHARSET in message.defects
 
 
 def test_text_that_breaks_its_charset_is_utf8_when_it_can_be():
     """A wrong label is overruled by valid UTF-8, else replacement; both are defects."""
     right = read(mail(part(b"text/plain; charset=gb2312", "привет é".encode())))
-    wrong = read(mail(part(b"text/plain; charset=utf-8", b"caf\xe9")))
-    assert wrong.text == "caf\ufffd"
+    wrong = read(mail(part(b"text/plain; charset=utf-8", b"\xe9t\xe9")))
+    assert wrong.text == "\ufffdt\ufffd"
     assert Defect.BAD_CHARSET in wrong.defects
     assert right.text
 
@@ -94,7 +94,7 @@ def test_undeclared_bytes_are_utf8_or_windows_1252():
         (b"base64", b"SGVsbG8=SGVsbG8=", "HelloHello"),
         (b"base64", b"SGVsbG8", "Hello"),
         (b"base64", b"SGVsbG8gA", "Hello "),
-        (b"quoted-printable", b"caf=C3=A9 =\r\nend=ZZ", "café end=ZZ"),
+        (b"quoted-printable", b"=C3=A9t=C3=A9 =\r\nend=ZZ", "été end=ZZ"),
         (b"7bit", b"plain", "plain"),
         (b"x-uuencode", b"begin 644 a\n%2&5L;&\\\n`\nend\n", "Hello"),
         (b"x-uuencode", b"begin 644 a\n%2&5L;&\\@@@\n`\nend\n", "Hello"),
@@ -218,13 +218,13 @@ def test_inline_is_what_the_html_shows():
 
 def test_nested_mail_is_an_eml_named_by_its_subject():
     """A mail inside a mail is one attachment; its text is not this mail's text."""
-    nested = b"From: bob@example.org\r\nSubject: =?utf-8?q?Old/caf=C3=A9?=\r\n\r\nold text"
+    nested = b"From: bob@example.org\r\nSubject: =?utf-8?q?Old/=C3=A9t=C3=A9?=\r\n\r\nold text"
     message = read(
         mail(multipart(b"mixed", part(b"text/plain", b"see"), part(b"message/rfc822", nested)))
     )
     assert message.text == "see"
     (attachment,) = message.attachments
-    assert (attachment.safe_name, attachment.filename) == ("Old_café.eml", None)
+    assert (attachment.safe_name, attachment.filename) == ("Old_été.eml", None)
     assert attachment.content == nested
 
 
@@ -240,12 +240,12 @@ def test_digest_holds_mails():
         (b"attachment; filename=a.txt", "a.txt"),
         (b'attachment; filename="a b;c.txt"', "a b;c.txt"),
         (b"attachment; filename=a b.txt", "a b.txt"),
-        (b"attachment; filename*=utf-8''caf%C3%A9.txt", "café.txt"),
+        (b"attachment; filename*=utf-8''%C3%A9t%C3%A9.txt", "été.txt"),
         (b"attachment; filename*0=long; filename*1=name.txt", "longname.txt"),
-        (b"attachment; filename*0*=utf-8''caf%C3; filename*1*=%A9.txt", "café.txt"),
+        (b"attachment; filename*0*=utf-8''%C3%A9t%C3; filename*1*=%A9.txt", "été.txt"),
         (b"attachment; filename*1=b.txt; filename*0=a", "ab.txt"),
-        (b'attachment; filename="=?utf-8?q?caf=C3=A9.txt?="', "café.txt"),
-        ('attachment; filename="café.txt"'.encode(), "café.txt"),
+        (b'attachment; filename="=?utf-8?q?=C3=A9t=C3=A9.txt?="', "été.txt"),
+        ('attachment; filename="été.txt"'.encode(), "été.txt"),
         (b'attachment; filename="C:\\dir\\a.txt"', "C:\\dir\\a.txt"),
         (b'attachment; filename="a\\"b.txt"', 'a"b.txt'),
         (b"attachment; nonsense; filename=a.txt", "a.txt"),

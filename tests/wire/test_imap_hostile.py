@@ -1,5 +1,6 @@
 """Servers that break, lie, drip, flood or attack: every time one of our errors, in time."""
 
+import base64
 import contextlib
 import re
 import socket
@@ -11,7 +12,7 @@ import pytest
 
 from mailrouting.accounts import EmailAccount, Endpoint, FirstRun, InboundSettings, TlsMode
 from mailrouting.addresses import NamedAddress
-from mailrouting.auth import MailProtocol, Password, parse_login
+from mailrouting.auth import Bearer, MailProtocol, Password, parse_login
 from mailrouting.connect import StaticCredentials, Timeouts, connect, tls_context
 from mailrouting.errors import (
     AuthenticationError,
@@ -108,7 +109,7 @@ def stall(connection, tag):
     connection.recv(1)
 
 
-def open_at(server, *, tls=TlsMode.CLEARTEXT, timeouts=QUICK):
+def open_at(server, *, tls=TlsMode.CLEARTEXT, timeouts=QUICK, credential=None):
     """Open a session on a scripted server."""
     account = EmailAccount(
         id="support",
@@ -122,7 +123,7 @@ def open_at(server, *, tls=TlsMode.CLEARTEXT, timeouts=QUICK):
     )
     return connect(
         account,
-        StaticCredentials({"support": Password.of(SECRET)}),
+        StaticCredentials({"support": credential or Password.of(SECRET)}),
         tls=tls_context(),
         timeouts=timeouts,
     )
@@ -225,6 +226,41 @@ def test_a_login_that_fails_is_judged_by_what_was_said(answer, expected):
     assert type(error) is expected
     assert SECRET not in f"{error} {error.hint} {vars(error)}"
     assert error.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "challenge", "shown", "answer"),
+    [
+        ("XOAUTH2", b'{"status":"401","scope":"mail"}', "(status 401)", ""),
+        ("OAUTHBEARER", b'{"status":"invalid_token"}', "(status invalid_token)", "AQ=="),
+        ("XOAUTH2", b"[1]", "", ""),
+        ("XOAUTH2", b"no json", "", ""),
+        ("XOAUTH2", b"[" * 3000, "", ""),
+        ("PLAIN", b"more?", "", "*"),
+        ("PLAIN", None, "", "*"),
+    ],
+)
+def test_a_second_challenge_never_gets_the_secret(mechanism, challenge, shown, answer):
+    """The status in it is told, the answer is empty or ends the exchange."""
+    coded = "not base64!" if challenge is None else base64.b64encode(challenge).decode()
+    answers = []
+
+    def challenge_it(connection, tag):
+        connection.sendall(f"+ {coded}\r\n".encode())
+        answers.append(connection.recv(100).decode())
+        connection.sendall(f"{tag} NO [AUTHENTICATIONFAILED] no\r\n".encode())
+
+    credential = Password.of(SECRET) if mechanism == "PLAIN" else Bearer.of(SECRET)
+    capabilities = f"* CAPABILITY IMAP4rev1 SASL-IR AUTH={mechanism}\r\n{{tag}} OK done\r\n"
+    with (
+        Scripted(CAPABILITY=capabilities, AUTHENTICATE=challenge_it) as server,
+        pytest.raises(AuthenticationError) as caught,
+    ):
+        open_at(server, credential=credential)
+    assert answers == [f"{answer}\r\n"]
+    assert shown in str(caught.value)
+    assert caught.value.mechanism == mechanism
+    assert SECRET not in str(caught.value)
 
 
 # --- an open session --------------------------------------------------------------------------

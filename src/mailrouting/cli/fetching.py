@@ -4,7 +4,7 @@ import json
 import random
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from os import getpid
@@ -55,11 +55,15 @@ def run_fetch(config: Config, *, account_ids: tuple[str, ...], as_json: bool) ->
     return worked
 
 
+def _silent(_account_id: str, _event: str, _detail: str) -> None:
+    """Say nothing: standard output is for the machine."""
+
+
 @contextmanager
-def _progress(*, as_json: bool) -> Iterator[Listener]:
+def _progress(*, as_json: bool) -> Generator[Listener]:
     """Show each mail as it is converted: a live line on a terminal, lines of text in a pipe."""
     if as_json:
-        yield lambda *_: None
+        yield _silent
     elif sys.stderr.isatty():
         from rich.console import Console  # noqa: PLC0415 - slow to import
 

@@ -1,5 +1,6 @@
 """Define the commands. Each imports what it needs when it is called: `inspect` starts fast."""
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -33,7 +34,7 @@ def main() -> None:
     """Turn mailboxes into tickets, and say why."""
     # Whatever the locale says: mail is in every script.
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 

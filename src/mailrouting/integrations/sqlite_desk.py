@@ -5,7 +5,7 @@ together. It is a whole host in one page, to learn from and to start with.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -138,7 +138,7 @@ class SqliteDesk:
             connection.executescript(_SCHEMA)
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def _reading(self) -> Generator[sqlite3.Connection]:
         with closing(sqlite3.connect(self._path)) as connection:
             yield connection
 

@@ -81,8 +81,9 @@ def parse_addresses(value: bytes, *, limit: int = 200) -> tuple[tuple[HeaderAddr
         elif character == "<":
             box, position = _angle(text, position, box, found)
         elif character in ",;":
-            _finish(box, found)
-            box = _Mailbox()
+            if box.raw:
+                _finish(box, found)
+                box = _Mailbox()
             position += 1
         elif character == ":" and position < last_semicolon and not box.has_mark:
             box = _Mailbox()  # what stood there is the name of a group

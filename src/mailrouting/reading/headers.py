@@ -53,8 +53,8 @@ def decode_value(value: bytes) -> str:
 def decode_words(text: str) -> str:
     """Decode encoded words (RFC 2047) wherever they stand; what is none stays.
 
-    >>> decode_words("=?utf-8?q?caf=C3=A9?= =?utf-8?b?IG9sw6k=?= ok")
-    'café olé ok'
+    >>> decode_words("=?utf-8?q?=C3=A9t=C3=A9?= =?utf-8?b?IG9sw6k=?= ok")
+    'été olé ok'
     """
     if "=?" not in text:
         return text

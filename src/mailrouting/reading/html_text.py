@@ -12,6 +12,7 @@ import attrs
 
 __all__ = ["html_to_text"]
 
+_MARKUP = re.compile(r"<(?:/?[A-Za-z]|[!?])")
 _TAG_NAME = re.compile(r"/?([A-Za-z][A-Za-z0-9:]{0,40})")
 _SPACE = re.compile(r"[ \t\r\n\f\u200b\ufeff]+")
 _LONGEST_TAG = 65536
@@ -225,9 +226,8 @@ def _scanned(source: str, *, shows_all: bool) -> _Scanner:
     position = 0
     no_more: set[str] = set()
     while position < len(source):
-        opening = source.find("<", position)
-        if opening < 0:
-            opening = len(source)
+        found = _MARKUP.search(source, position)
+        opening = found.start() if found else len(source)
         if opening > position and not scanner.hidden:
             scanner.page.text(html.unescape(source[position:opening]))
         if opening == len(source):
@@ -247,11 +247,7 @@ def _markup(source: str, opening: int, scanner: _Scanner, no_more: set[str]) -> 
         )
     name_match = _TAG_NAME.match(source, opening + 1)
     if not name_match:
-        if source.startswith(("<!", "<?"), opening):
-            return _behind(">", source, opening, no_more) or len(source)
-        if not scanner.hidden:
-            scanner.page.text("<")
-        return opening + 1
+        return _behind(">", source, opening, no_more) or len(source)
     end = _tag_end(source, name_match.end())
     tag = source[name_match.end() : end]
     name = name_match[1].lower()

@@ -92,7 +92,6 @@ _VERB = re.compile(
     r"|pisze)\b|写道|寫道|のメール|님이 작성|כתב",
     re.IGNORECASE,
 )
-_END = re.compile(r"[:：]\s{0,9}>?\s{0,9}$")
 _STRONG = re.compile(r"@|<mailto|\b\d{1,2}[:.h]\d{2}\b|\b(?:19|20)\d\d\b|年")
 _BEGIN = re.compile(
     r"[\s>*\ufeff]{0,12}(?:(?:on|at|am|le|el|il|em|den|d\.|op|dne|dnia|w dniu|pe|στις|vào|u|dana|ons?dag|il giorno|tarihinde)\b|在|于|\d{1,4}[-/. 年]"
@@ -222,7 +221,7 @@ def attribution_length(lines: Sequence[str], start: int) -> int:
     joined = first
     length = 1
     while True:
-        if _VERB.search(joined) and _END.search(joined) and len(joined) <= LONGEST_LINE:
+        if _ends_in_colon(joined) and len(joined) <= LONGEST_LINE and _VERB.search(joined):
             return length if _STRONG.search(joined) or _quote_follows(lines, start + length) else 0
         if length == 1 and not _BEGIN.match(first):
             return 0
@@ -233,6 +232,10 @@ def attribution_length(lines: Sequence[str], start: int) -> int:
             return 0
         joined = f"{joined} {unquoted(lines[index][:LONGEST_LINE]).strip()}"
         length += 1
+
+
+def _ends_in_colon(text: str) -> bool:
+    return text.rstrip(" \t\xa0>").endswith((":", "："))
 
 
 def _quote_follows(lines: Sequence[str], index: int) -> bool:

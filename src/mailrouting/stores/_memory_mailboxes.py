@@ -50,6 +50,7 @@ class Intake:
     raw: bytes
     claim_token: int = 0
     claimed_until: datetime | None = None
+    claimed_by: str = ""
 
     def is_due(self, now: datetime) -> bool:
         later = (self.row.next_attempt_at, self.claimed_until)

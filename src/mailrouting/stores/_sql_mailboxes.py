@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from mailrouting.errors import StaleWriteError
 from mailrouting.records import (
+    IntakeState,
     Lease,
     MailboxKey,
     OutcomeKind,
@@ -125,6 +126,21 @@ class SqlMailboxes(Generic[Tx_co]):
                 "UPDATE mailrouting_mailbox SET lease_owner = NULL, lease_expires_at = NULL"
                 f" WHERE {_MAILBOX} AND lease_token = ?",
                 (*_key(lease.mailbox), lease.token),
+            )
+
+    def abandon(self, worker: str) -> None:
+        """See `Storage.abandon`."""
+        refuse_unstorable(worker)
+        with self._executor.begin():
+            self._executor.execute(
+                "UPDATE mailrouting_mailbox SET lease_owner = NULL, lease_expires_at = NULL"
+                " WHERE lease_owner = ?",
+                (worker,),
+            )
+            self._executor.execute(
+                "UPDATE mailrouting_intake SET state = ?, claimed_by = NULL, claimed_until = NULL"
+                " WHERE state = ? AND claimed_by = ?",
+                (IntakeState.WAITING.value, IntakeState.CLAIMED.value, worker),
             )
 
     def stream_open(

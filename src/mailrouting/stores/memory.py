@@ -183,10 +183,11 @@ class MemoryStorage(MemoryMailboxes):
                         intake, quarantine_outcome(intake.row.attempts, intake.row.failure)
                     )
             waiting = [intake for intake in due if intake.row.outcome is None]
-            return tuple(self._claim(intake, until) for intake in waiting[:limit])
+            return tuple(self._claim(intake, worker, until) for intake in waiting[:limit])
 
-    def _claim(self, intake: Intake, until: datetime) -> Claim:
+    def _claim(self, intake: Intake, worker: str, until: datetime) -> Claim:
         intake.claim_token += 1
+        intake.claimed_by = worker
         intake.claimed_until = until
         intake.row = attrs.evolve(
             intake.row,
@@ -195,6 +196,17 @@ class MemoryStorage(MemoryMailboxes):
             next_attempt_at=None,
         )
         return Claim(row=intake.row, token=intake.claim_token, raw=intake.raw)
+
+    def abandon(self, worker: str) -> None:
+        """See `Storage.abandon`."""
+        with self._changing(worker):
+            for state in self._mailboxes.values():
+                if state.lease is not None and state.lease.owner == worker:
+                    state.lease = None
+            for intake in self._open.values():
+                if intake.claimed_until is not None and intake.claimed_by == worker:
+                    intake.claimed_until = None
+                    intake.row = attrs.evolve(intake.row, state=IntakeState.WAITING)
 
     def _claimed(self, claim: Claim) -> Intake:
         intake = self._open.get(claim.row.id)

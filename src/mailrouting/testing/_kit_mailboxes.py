@@ -13,6 +13,7 @@ from mailrouting.testing._kit import (
     StorageKit,
     at,
     claim,
+    claim_one,
     conclusion,
     lease,
     mail,
@@ -109,6 +110,25 @@ class MailboxObligations(StorageKit):
             ):
                 write()
             assert snapshot(storage, 1, 2) == before, f"S2: {name} with a lost lease wrote"
+
+    def test_a_dead_worker_is_abandoned(self, storage: Storage[object]) -> None:
+        """S19: what a worker holds comes free at once; it writes no more; others keep theirs."""
+        held = opened(storage)
+        storage.intake_put([mail(1)], lease=held, now=NOW)
+        claimed = claim_one(storage)
+        storage.abandon("somebody else")
+        assert storage.lease_acquire(MAILBOX, owner="next", ttl_seconds=60, now=NOW) is None
+        assert claim(storage) == (), "S19: only the named worker's claims end"
+        for _ in range(2):
+            storage.abandon("worker")
+        self._writes_nothing(storage, held, "abandoned")
+        with must_raise(StaleWriteError, "S19: an abandoned claim must not conclude"):
+            storage.conclude(claimed, lambda _: conclusion(1), now=NOW)
+        again = claim_one(storage)
+        assert again.row.attempts == claimed.row.attempts + 1, "S19: attempts stay counted"
+        taken = storage.lease_acquire(MAILBOX, owner="next", ttl_seconds=60, now=NOW)
+        assert taken is not None, "S19: the mailbox must be free at once"
+        assert taken.token > held.token, "S1: a token grows for ever"
 
     def test_generations_count_up(self, storage: Storage[object]) -> None:
         """S3: a uidvalidity that differs, up or down, or a lower uidnext begins a generation."""
