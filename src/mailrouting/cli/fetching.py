@@ -1,25 +1,28 @@
 """Run the accounts of a configuration, and show how far it is."""
 
+import fcntl
 import json
 import random
-import socket
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from os import getpid
+from pathlib import Path
 
 import click
 
 from mailrouting.accounts import InboundSettings
 from mailrouting.cli.config import Config
 from mailrouting.connect import opener, tls_context
+from mailrouting.errors import StorageUnavailableError
 from mailrouting.fetch import Fetcher, FetchReport, RunStatus
 from mailrouting.integrations.sqlite_desk import SqliteDesk
 from mailrouting.stores.memory import MemoryAccounts
 from mailrouting.stores.sqlite import SqliteStorage
 
 __all__ = ["run_fetch"]
+
+WORKER = "mailrouting fetch"
 
 Listener = Callable[[str, str, str], None]
 
@@ -29,6 +32,7 @@ def run_fetch(config: Config, *, account_ids: tuple[str, ...], as_json: bool) ->
 
     Raises:
         RecordNotFoundError: An account of `account_ids` does not exist; nothing was fetched.
+        StorageUnavailableError: Another fetch is at work on the state; nothing was fetched.
         StorageError: The state cannot be opened.
     """
     directory = config.directory
@@ -38,14 +42,20 @@ def run_fetch(config: Config, *, account_ids: tuple[str, ...], as_json: bool) ->
     for name in names:
         directory.account(name)
     worked = True
-    with SqliteStorage(config.state) as storage, _progress(as_json=as_json) as listener:
+    with (
+        _alone(config.state),
+        SqliteStorage(config.state) as storage,
+        _progress(as_json=as_json) as listener,
+    ):
+        # Alone, whatever an earlier run still holds was held by a process that is dead.
+        storage.abandon(WORKER)
         fetcher = Fetcher(
             accounts=MemoryAccounts(directory),
             storage=storage,
             desk=SqliteDesk(config.state, listener=listener),
             open_session=opener(config.credentials, tls=tls_context(ca_file=config.ca_file)),
             clock=lambda: datetime.now(UTC),
-            worker=f"{socket.gethostname()}:{getpid()}",
+            worker=WORKER,
             jitter=random.random,
         )
         for name in names:
@@ -53,6 +63,20 @@ def run_fetch(config: Config, *, account_ids: tuple[str, ...], as_json: bool) ->
             worked = worked and report.status is not RunStatus.FAILED and report.error is None
             click.echo(json.dumps(_as_dict(report)) if as_json else "\n".join(_lines(report)))
     return worked
+
+
+@contextmanager
+def _alone(state: Path) -> Generator[None]:
+    """Hold the state's lock file; the kernel lets it go when the process dies, however it does."""
+    with state.with_name(f"{state.name}.lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StorageUnavailableError(
+                f"another fetch is at work on {state}",
+                hint="Wait until it is done, or give each command a state of its own.",
+            ) from None
+        yield
 
 
 def _silent(_account_id: str, _event: str, _detail: str) -> None:
