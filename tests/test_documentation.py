@@ -1,0 +1,104 @@
+"""The documentation speaks of what there is, and of all of it."""
+
+import re
+from pathlib import Path
+
+import attrs
+import pytest
+
+import mailrouting
+from mailrouting.accounts import (
+    Alias,
+    EmailAccount,
+    InboundSettings,
+    MaySendAs,
+    OutboundSettings,
+    TicketDefaults,
+    TrustedAuthentication,
+)
+from mailrouting.auth import parse_login
+from mailrouting.directory import Department, Directory
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")]
+CONFIGURED = (
+    Alias,
+    Department,
+    Directory,
+    EmailAccount,
+    InboundSettings,
+    MaySendAs,
+    OutboundSettings,
+    TicketDefaults,
+    TrustedAuthentication,
+)
+# Written as tables of their own: [accounts.NAME], [departments.NAME].
+TABLES = {"accounts", "departments"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_linked_exist(page):
+    """A link from a page at the root leads to a file of the repository."""
+    links = re.findall(r"\]\(([^)#:]+)[^):]*\)", page.read_text("utf-8"))
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_readme_is_short_and_shows_code_soon():
+    """A stranger sees code on the first screen and reaches the end in minutes."""
+    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
+    assert len(lines) <= 150
+    assert any(line.startswith("```") for line in lines[:20])
+
+
+@pytest.mark.parametrize("kind", CONFIGURED, ids=lambda kind: kind.__name__)
+def test_every_setting_is_in_the_configuration_reference(kind):
+    """What a configuration file may say is explained."""
+    text = (DOCS / "reference" / "configuration.md").read_text("utf-8")
+    names = {field.name for field in attrs.fields(kind)} - TABLES
+    assert {name for name in names if not re.search(rf"\b{name}\b", text)} == set()
+
+
+def test_every_public_module_has_a_page():
+    """A module without an underscore in its path is in the reference, by itself or by its package."""
+    # `accounts.settings`, `intake.converting` and the like are behind the door of their package.
+    inner = {"accounts", "cli", "intake", "outbound", "reading", "records", "routing", "wire"}
+    package = Path(mailrouting.__file__).parent
+    modules = {
+        ".".join(path.relative_to(package).with_suffix("").parts).removesuffix(".__init__")
+        for path in package.rglob("*.py")
+    }
+    public = {
+        name
+        for name in modules - {"__init__", "stores", "integrations"}
+        if "._" not in name and name.partition(".")[0] not in inner
+    } | (inner - {"cli", "intake", "wire"})
+    # Their front door is `mailrouting.testing`.
+    public -= {"testing.doubles", "testing.messages", "testing.server"}
+    pages = {page.stem.replace("-", ".") for page in (DOCS / "reference" / "api").glob("*.md")}
+    assert public - pages == set()
+
+
+def test_the_table_of_login_strings_is_true():
+    """The guide's table says what `parse_login` says."""
+    text = (DOCS / "how-to" / "open-a-shared-mailbox.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(.+)` \| (?:none|`(.+)`) \| `(.+)` \|$", text, re.MULTILINE)
+    assert len(rows) == 9
+    found = [
+        (login.authname or "", login.username) for login in map(parse_login, (r[0] for r in rows))
+    ]
+    assert found == [(authname, username) for _, authname, username in rows]
+
+
+def test_floors_are_told_as_they_are_held():
+    """The map in CONTRIBUTING names every floor of the import contract, in order."""
+    contract = re.search(
+        r"^layers = \[\n(.*?)^\]",
+        (ROOT / "pyproject.toml").read_text("utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+    layers = re.findall(r'"(.+)"', contract[1])
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8").replace(r"\|", "|")
+    told = re.findall(r"^\| `(.+?)` \| .*\|$", text, re.MULTILINE)
+    assert told == layers
