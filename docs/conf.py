@@ -27,8 +27,3 @@ autodoc_class_signature = "separated"
 # "Attributes:" of a value names its fields; a second entry for each would say the same again.
 napoleon_use_ivar = True
 napoleon_numpy_docstring = False
-
-nitpick_ignore = [
-    # `explain` takes anything that has this one method; every `Storage` does.
-    ("py:class", "mailrouting.intake.explaining.FindsThreads"),
-]

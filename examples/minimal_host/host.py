@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import mailrouting
 from mailrouting.session import SessionOpener
-from mailrouting.stores.memory import MemoryAccounts
 from mailrouting.stores.sqlite import SqliteStorage
 
 SCHEMA = """
@@ -56,7 +55,7 @@ def fetch(
 ) -> list[mailrouting.FetchReport]:
     with SqliteStorage(desk.path) as storage:
         fetcher = mailrouting.Fetcher(
-            accounts=MemoryAccounts(directory),
+            accounts=directory,
             storage=storage,
             desk=desk,
             open_session=open_session,

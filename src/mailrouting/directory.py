@@ -103,6 +103,10 @@ class Directory:
     fetching: bool = True
     sending: bool = True
 
+    def directory(self) -> "Directory":
+        """Return itself: a snapshot is the simplest `mailrouting.storage.Accounts`."""
+        return self
+
     def account(self, account_id: str) -> EmailAccount:
         """Return the account with this id.
 
@@ -128,13 +132,7 @@ class Directory:
         return self._departments.get(department_id)
 
     def lineage(self, department_id: str | None) -> Iterator[Department]:
-        """Yield a department, its parent, and so on; each once, so a cycle ends.
-
-        >>> sales = Department(id="sales", name="Sales", parent="all")
-        >>> everyone = Department(id="all", name="Everyone")
-        >>> [one.id for one in Directory(departments=(sales, everyone)).lineage("sales")]
-        ['sales', 'all']
-        """
+        """Yield a department, its parent, and so on; each once, so a cycle ends."""
         seen: set[str] = set()
         department = self.find_department(department_id)
         while department is not None and department.id not in seen:

@@ -36,7 +36,7 @@ from mailrouting.intake.acknowledging import Acknowledger, touches_server
 from mailrouting.intake.attempting import Attempts
 from mailrouting.intake.collecting import Batch, Collector, FetchLimits, cutoff
 from mailrouting.intake.converting import Converter
-from mailrouting.intake.explaining import Explanation, explain, hook_error
+from mailrouting.intake.explaining import Explanation, FindsThreads, explain, hook_error
 from mailrouting.intake.reports import Converted, FetchReport, RunStatus
 from mailrouting.records import Lease, MailboxKey, PutStatus
 from mailrouting.routing import RoutingPolicy
@@ -49,6 +49,7 @@ __all__ = [
     "FetchLimits",
     "FetchReport",
     "Fetcher",
+    "FindsThreads",
     "RunStatus",
     "explain",
 ]

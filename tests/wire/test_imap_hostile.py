@@ -247,7 +247,10 @@ def test_a_second_challenge_never_gets_the_secret(mechanism, challenge, shown, a
 
     def challenge_it(connection, tag):
         connection.sendall(f"+ {coded}\r\n".encode())
-        answers.append(connection.recv(100).decode())
+        said = b""
+        while not said.endswith(b"\r\n"):
+            said += connection.recv(100)
+        answers.append(said.decode())
         connection.sendall(f"{tag} NO [AUTHENTICATIONFAILED] no\r\n".encode())
 
     credential = Password.of(SECRET) if mechanism == "PLAIN" else Bearer.of(SECRET)
@@ -536,6 +539,39 @@ def test_a_part_that_comes_a_second_time_whole_is_refused():
         session = opened(server)
         with pytest.raises(PeerProtocolError, match="another part"):
             list(session.read(["1"]))
+
+
+def test_a_later_part_that_is_too_long_is_refused():
+    """Only the first answer may be the whole mail; a later one has at most what was asked for."""
+    first = fetch_line("BODY[]<0> {3}\r\nabc") + "{tag} OK done\r\n"
+    size = 1024 * 1024 + 1
+    second = fetch_line(f"BODY[]<3> {{{size}}}\r\n{'d' * size}") + "{tag} OK done\r\n"
+    with Scripted(FETCH=[LARGE, first, second]) as server:
+        session = opened(server)
+        with pytest.raises(PeerProtocolError, match="another part"):
+            list(session.read(["1"]))
+
+
+@pytest.mark.parametrize("behaviour", [stall, drip])
+def test_a_command_ends_at_its_deadline_however_long_a_silence_may_be(behaviour):
+    """The deadline is that of the whole command, not of the next octet."""
+    with Scripted(FETCH=behaviour) as server:
+        session = opened(server, timeouts=Timeouts(connect=2, silence=30, command=0.3))
+        started = time.monotonic()
+        with pytest.raises(SessionLostError, match="too long"):
+            session.stat(["1"])
+        assert 0.2 < time.monotonic() - started < 3
+
+
+def test_what_a_server_volunteers_does_not_heap_up():
+    """Unasked lines are dropped with their command, one that says READ-ONLY too."""
+    noise = "* OK [READ-ONLY] now\r\n* 9 EXISTS\r\n* X-NOISE 1\r\n"
+    with Scripted(FETCH=noise + STATS) as server:
+        session = opened(server)
+        for _ in range(3):
+            assert len(session.stat(["1"])) == 1
+            assert not session._connection.protocol.untagged_responses
+        session.close()
 
 
 @pytest.mark.parametrize(

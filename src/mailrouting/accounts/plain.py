@@ -99,7 +99,7 @@ def _fail_key(path: str, expected: Iterable[str]) -> NoReturn:
     raise AccountError(
         f"{path}: unknown, expected one of {', '.join(expected)}",
         field=path,
-        hint="Remove it; secrets come through Credentials, never from here.",
+        hint="Check its spelling; a secret has no place here, it comes through Credentials.",
     )
 
 

@@ -76,7 +76,8 @@ class FileCredentials:
                 ) from None
         if not value:
             raise ConfigurationError(
-                f"account {account_id}: {what} is empty", hint="Put the secret there."
+                f"account {account_id}: {what} is empty or not set",
+                hint="Put the secret there.",
             )
         return value
 
@@ -89,7 +90,7 @@ class Config:
         directory: Accounts and departments.
         credentials: Where the secrets are.
         state: The SQLite file of intake and tickets.
-        ca_file: A file of further certificate authorities, or None.
+        ca_file: Certificate authorities that are trusted instead of the system's, or None.
     """
 
     directory: Directory
@@ -138,11 +139,7 @@ def _config(path: Path, data: dict[str, object]) -> Config:
         )
     rest = {key: value for key, value in data.items() if key not in _OWN_KEYS}
     rest["departments"] = [
-        {
-            "id": department_id,
-            "name": department_id,
-            **_table(table, f"departments.{department_id}"),
-        }
+        _department(department_id, table)
         for department_id, table in _tables(data, "departments").items()
     ]
     directory = attrs.evolve(
@@ -174,6 +171,7 @@ def _refuse_problems(directory: Directory) -> None:
 def _account(account_id: str, table: object, places: dict[str, SecretPlace]) -> EmailAccount:
     field = f"accounts.{account_id}"
     settings = _table(table, field)
+    _refuse_id(settings, field)
     if "password" in settings or "token" in settings:
         raise AccountError(
             f"{field}: found a secret in the file, expected one of {', '.join(_SECRETS)}",
@@ -195,6 +193,22 @@ def _account(account_id: str, table: object, places: dict[str, SecretPlace]) -> 
     except AccountError as error:
         error.args = (f"{field}.{error}" if error.field else f"{field}: {error}",)
         raise
+
+
+def _department(department_id: str, table: object) -> dict[str, object]:
+    field = f"departments.{department_id}"
+    settings = _table(table, field)
+    _refuse_id(settings, field)
+    return {"id": department_id, "name": department_id, **settings}
+
+
+def _refuse_id(settings: dict[str, object], field: str) -> None:
+    if "id" in settings:
+        raise AccountError(
+            f"{field}.id: found an id, expected none: the table's name is the id",
+            field=f"{field}.id",
+            hint="Rename the table instead.",
+        )
 
 
 def _tables(data: dict[str, object], key: str) -> dict[str, object]:

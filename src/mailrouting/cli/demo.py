@@ -26,7 +26,6 @@ from mailrouting.integrations.sqlite_desk import DeskTicket, SqliteDesk
 from mailrouting.outbound import OutboundContext, Purpose, resolve
 from mailrouting.reading import Kind, Message, read
 from mailrouting.records import ThreadRecord, TraceStep, Verdict, VerdictKind
-from mailrouting.stores.memory import MemoryAccounts
 from mailrouting.stores.sqlite import SqliteStorage
 from mailrouting.testing import (
     AttachedFile,
@@ -163,7 +162,7 @@ def _run(state: Path) -> None:
             [ThreadRecord(message_id=answer.message_id, ticket="1", account_id="support")]
         )
         fetcher = Fetcher(
-            accounts=MemoryAccounts(DIRECTORY),
+            accounts=DIRECTORY,
             storage=storage,
             desk=desk,
             open_session=server.opener(),
@@ -203,8 +202,9 @@ def _mail_lines(report: FetchReport, storage: SqliteStorage) -> Iterator[str]:
 def _ticket_lines(ticket: DeskTicket) -> Iterator[str]:
     department = DIRECTORY.find_department(ticket.department)
     name = department.name if department else "no department"
+    entries = "1 entry" if ticket.entries == 1 else f"{ticket.entries} entries"
     linked = f", linked to {', '.join(ticket.linked)}" if ticket.linked else ""
-    yield f"{ticket.id:>3}  {ticket.subject} ({name}, {ticket.entries} entries{linked})"
+    yield f"{ticket.id:>3}  {ticket.subject} ({name}, {entries}{linked})"
     context = OutboundContext(
         department=ticket.department,
         received_by=ticket.received_as or ticket.account_id,

@@ -1,6 +1,8 @@
 """Say what would become of a mail, and where an answer would leave from."""
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from mailrouting.accounts import InboundSettings
 from mailrouting.addresses import AddrSpec
@@ -31,14 +33,17 @@ def explain_mail(raw: bytes, *, config: Config, account_id: str | None) -> Itera
             f"found {len(fetched)} accounts with a mailbox: {', '.join(fetched)}",
             hint="Name one with --account.",
         )
-    with SqliteStorage(config.state) as storage:
-        explained = explain(
-            raw,
-            account=account_id or fetched[0],
-            directory=directory,
-            threads=storage,
-            desk=SqliteDesk(config.state),
-        )
+    with tempfile.TemporaryDirectory() as empty:
+        # Before the first fetch there is no state, and explaining makes none.
+        state = config.state if config.state.exists() else Path(empty) / config.state.name
+        with SqliteStorage(state) as storage:
+            explained = explain(
+                raw,
+                account=account_id or fetched[0],
+                directory=directory,
+                threads=storage,
+                desk=SqliteDesk(state),
+            )
     decision = explained.decision
     for step in decision.trace:
         yield f"{step.step:20} {step.verdict:18} {step.because}"

@@ -17,7 +17,6 @@ from mailrouting.connect import opener, tls_context
 from mailrouting.errors import StorageUnavailableError
 from mailrouting.fetch import Fetcher, FetchReport, RunStatus
 from mailrouting.integrations.sqlite_desk import SqliteDesk
-from mailrouting.stores.memory import MemoryAccounts
 from mailrouting.stores.sqlite import SqliteStorage
 
 __all__ = ["run_fetch"]
@@ -50,7 +49,7 @@ def run_fetch(config: Config, *, account_ids: tuple[str, ...], as_json: bool) ->
         # Alone, whatever an earlier run still holds was held by a process that is dead.
         storage.abandon(WORKER)
         fetcher = Fetcher(
-            accounts=MemoryAccounts(directory),
+            accounts=directory,
             storage=storage,
             desk=SqliteDesk(config.state, listener=listener),
             open_session=opener(config.credentials, tls=tls_context(ca_file=config.ca_file)),

@@ -117,5 +117,5 @@ class Attempts(Generic[Tx]):
 def _failure(step: str, error: Exception) -> Failure:
     """Describe an error: an unexpected one by its place, as its text may hold the mail's."""
     text = str(error if isinstance(error, MailroutingError) else hook_error(step, error))
-    cause = error.__cause__ if isinstance(error, HookError) else None
+    cause = error.__cause__ if type(error) is HookError else None
     return Failure(step=step, error_type=type(cause or error).__name__, text=text[:_LONGEST_TEXT])

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar, cast
 import attrs
 
 from mailrouting.directory import Directory
-from mailrouting.errors import HookError, MailroutingError
+from mailrouting.errors import HookError, MailroutingError, TransactionMisuseError
 from mailrouting.hooks import FindsByKey, HelpDesk, Prepares, RecordsBounces, Rule
 from mailrouting.intake.drafting import conclusion, draft_for, idempotency_key, overruled
 from mailrouting.intake.explaining import explain, hook_error
@@ -141,6 +141,9 @@ class Converter(Generic[Tx]):
 
         try:
             return self.storage.conclude(claim, write, now=now)
+        except TransactionMisuseError as error:
+            error.hook = hook  # the storage cannot know which one it called
+            raise
         except MailroutingError:
             raise
         except Exception as error:

@@ -78,16 +78,15 @@ def identify(directory: Directory, candidate: Candidate) -> Identity | str:
     wanted = candidate.wanted
     if wanted is None:
         return candidate.missing
-    if isinstance(wanted, str):
-        account = directory.find_account(wanted)
-        if account is None:
-            return f"there is no account {wanted}"
+    account = directory.find_account(str(wanted))
+    if account is not None:
         return _enabled(account, account.address, f"it is the account {account.id}")
     own = directory.address_book.find(wanted)
     if own is not None and own.role is AddressRole.SUBADDRESS:
         own = directory.address_book.find(own.addr)
     if own is None:
-        return f"{wanted} is none of our addresses"
+        what = "account" if isinstance(wanted, str) and "@" not in wanted else "address of ours"
+        return f"there is no {what} {wanted}"
     account = directory.account(own.account_id)
     for address in sending_addresses(account):
         if address.addr.key == own.addr.key:

@@ -62,9 +62,10 @@ class OutboundContext:
 
     Attributes:
         department: The ticket's department, by id.
-        agent_choice: What the agent chose to send from: an account's id or one of our addresses.
+        agent_choice: What the agent chose to send from: an account's id, else one of our
+            addresses.
         answered_from: The address that this ticket answers from already.
-        received_by: What the customer wrote to: an account's id or one of our addresses.
+        received_by: What the customer wrote to: an account's id, else one of our addresses.
         from_: The customer's From.
         reply_to: The customer's Reply-To.
         cc: Who else is to have a reply.

@@ -75,7 +75,7 @@ def _reverse_path_fits(sender: HeaderAddress | None, return_path: str) -> tuple[
         return False, "the sender is no person"
     domains = domain_key(path.domain), domain_key(author.domain)
     shorter, longer = sorted(domains, key=len)
-    if shorter == longer or longer.endswith(f".{shorter}"):
+    if shorter == longer or ("." in shorter and longer.endswith(f".{shorter}")):
         return True, "a person wrote to us, and the reverse-path fits"
     return False, f"the reverse-path's domain {domains[0]} is not that of From"
 

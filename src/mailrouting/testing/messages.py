@@ -175,7 +175,7 @@ def reply_to(
         text: The body.
         from_: Left out: who got the mail.
         to: Left out: who wrote the mail.
-        subject: Left out: `Re: ` and the subject.
+        subject: Left out: the subject behind `Re:`.
     """
     original, sender, recipient = _subject_and_sender(raw)
     answered = () if original.message_id is None else (original.message_id,)
