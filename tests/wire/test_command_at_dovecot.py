@@ -1,0 +1,124 @@
+"""`mailrouting fetch` against a real server: what goes wrong has a name, a hint and no company."""
+
+import json
+import os
+import sqlite3
+from contextlib import closing
+
+import pytest
+from click.testing import CliRunner
+
+from mailrouting.cli.main import main
+from mailrouting.testing import make_message
+
+pytestmark = pytest.mark.dovecot
+
+ACCOUNT = """
+[accounts.{name}]
+address = "{name}@corp.example"
+password_env = "{secret}"
+
+[accounts.{name}.inbound]
+protocol = "imap"
+endpoint = "imaps://localhost:{port}"
+login = '{login}'
+folder = "{folder}"
+first_run = "all"
+processed = {{ action = "move", folder = "Done" }}
+"""
+
+
+@pytest.fixture
+def write(dovecot, tmp_path):
+    """Return a function that writes a configuration of named accounts."""
+
+    def write(*accounts, ca_file=dovecot.ca_file):
+        text = f'ca_file = "{ca_file}"\n' if ca_file else ""
+        for changes in accounts:
+            name = changes["name"]
+            settings = {
+                "secret": "GOOD",
+                "port": dovecot.tls_port,
+                "login": rf"{dovecot.master}\{name}@corp.example",
+                "folder": "INBOX",
+            }
+            text += ACCOUNT.format(**{**settings, **changes})
+        path = tmp_path / "desk.toml"
+        path.write_text(text, "utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def fetch(dovecot):
+    """Return a function that fetches and returns exit status and rows by account."""
+
+    def fetch(path):
+        secrets = {**os.environ, "GOOD": dovecot.password, "BAD": "wrong-marker-77"}
+        result = CliRunner().invoke(main, ["fetch", "--json", "--config", str(path)], env=secrets)
+        assert "wrong-marker-77" not in result.output
+        assert dovecot.password not in result.output
+        rows = [json.loads(line) for line in result.stdout.splitlines()]
+        return result.exit_code, {row["account"]: row for row in rows}
+
+    return fetch
+
+
+def test_each_fault_has_its_name_and_hint_and_harms_no_other_account(dovecot, write, fetch):
+    """Unreachable, wrong password and missing folder differ; the good account gets its mail."""
+    dovecot.deliver(make_message(subject="safe"), to="good@corp.example")
+    path = write(
+        {"name": "away", "port": 1},
+        {"name": "locked", "secret": "BAD"},
+        {"name": "lost", "folder": "No such folder"},
+        {"name": "good"},
+    )
+    status, rows = fetch(path)
+    assert status == 1
+    assert {name: row["error"] and row["error"]["type"] for name, row in rows.items()} == {
+        "away": "ConnectError",
+        "locked": "AuthenticationError",
+        "lost": "FolderNotFoundError",
+        "good": None,
+    }
+    assert all(row["error"]["hint"] for row in rows.values() if row["error"])
+    assert rows["good"]["outcomes"] == {"created": 1}
+    with closing(sqlite3.connect(path.parent / "mailrouting.sqlite")) as state:
+        health = dict(state.execute("select account_id, health from mailrouting_health"))
+    assert {name: json.loads(text)["state"] for name, text in health.items()} == {
+        "away": "degraded",
+        "locked": "auth-failed",
+        "lost": "misconfigured",
+        "good": "ok",
+    }
+
+
+def test_a_certificate_that_is_not_trusted_ends_the_account(write, fetch):
+    """Without the private CA nothing is sent: a TlsError with a hint."""
+    status, rows = fetch(write({"name": "untrusted"}, ca_file=None))
+    assert status == 1
+    assert rows["untrusted"]["error"]["type"] == "TlsError"
+    assert rows["untrusted"]["error"]["hint"]
+
+
+def test_mended_settings_work_at_once(dovecot, write, fetch):
+    """After a refused login the right password fetches the mail, and health is ok again."""
+    dovecot.deliver(make_message(subject="late"), to="mended@corp.example")
+    assert fetch(write({"name": "mended", "secret": "BAD"}))[0] == 1
+    path = write({"name": "mended"})
+    status, rows = fetch(path)
+    assert (status, rows["mended"]["outcomes"]) == (0, {"created": 1})
+    assert fetch(path)[1]["mended"]["stored"] == 0
+
+
+def test_an_unreadable_mail_is_quarantined_with_its_bytes(dovecot, write, fetch):
+    """A mail without any header is set aside, raw bytes kept, and the server is told."""
+    raw = b"no header at all\x01 \xff\xfe just bytes\r\n"
+    dovecot.deliver(raw, to="broken@corp.example")
+    path = write({"name": "broken"})
+    status, rows = fetch(path)
+    assert (status, rows["broken"]["outcomes"]) == (0, {"quarantined": 1})
+    with closing(sqlite3.connect(path.parent / "mailrouting.sqlite")) as state:
+        kept = state.execute("select raw from mailrouting_raw").fetchall()
+    assert kept == [(raw,)]
