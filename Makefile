@@ -56,7 +56,7 @@ check: $(VENV)/.dev ## style, types, floors, spelling, dependencies, docs
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/pyright
-	PYTHONPATH=src $(BIN)/pyright --pythonpath $(BIN)/python --verifytypes mailrouting --ignoreexternal
+	PYTHONPATH=src:typings $(BIN)/pyright --pythonpath $(BIN)/python --verifytypes mailrouting --ignoreexternal
 	$(BIN)/codespell
 	$(BIN)/deptry src
 	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning docs docs/_build

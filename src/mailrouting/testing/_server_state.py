@@ -4,7 +4,7 @@ import enum
 import itertools
 import threading
 from collections.abc import Callable, Collection, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -172,8 +172,8 @@ class ServerState:
     def __init__(
         self, *, without: Collection[str] = (), clock: Callable[[], datetime] | None = None
     ) -> None:
-        self.lock = threading.RLock()
-        self.without = frozenset(extension.upper() for extension in without)
+        self.lock: AbstractContextManager[bool] = threading.RLock()
+        self.without: frozenset[str] = frozenset(extension.upper() for extension in without)
         self.mailboxes: dict[str, MailboxState] = {}
         self.records: list[CommandRecord] = []
         self.faults: list[Fault] = []

@@ -62,7 +62,7 @@ class FakeMailServer:
     def __init__(
         self, *, without: Collection[str] = (), clock: Callable[[], datetime] | None = None
     ) -> None:
-        self.state = ServerState(without=without, clock=clock)
+        self.state: ServerState = ServerState(without=without, clock=clock)
 
     def __repr__(self) -> str:
         with self.state.lock:

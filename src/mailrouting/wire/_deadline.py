@@ -53,9 +53,9 @@ class Wire:
     """Be a connected socket whose commands have a deadline and a limit of octets."""
 
     def __init__(self, sock: socket.socket, *, silence: float) -> None:
-        self.socket = sock
-        self.ended = False
-        self.closed = False
+        self.socket: socket.socket = sock
+        self.ended: bool = False
+        self.closed: bool = False
         self._silence = silence
         self._deadline = time.monotonic()
         self._octets_left = 0

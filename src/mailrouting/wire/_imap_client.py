@@ -51,13 +51,17 @@ class TaggedNo(Exception):  # noqa: N818 - a server's clean NO, mapped by whoeve
     def __init__(self, said: bytes) -> None:
         text = said.decode("utf-8", "replace")
         leading = _LEADING_CODE.match(text)
-        self.code = response_code(leading[0]) if leading else None
-        self.text = text[leading.end() :] if leading else text
+        self.code: str | None = response_code(leading[0]) if leading else None
+        self.text: str = text[leading.end() :] if leading else text
         super().__init__(self.text)
 
 
 class _Protocol(imaplib.IMAP4):
     """Speak IMAP over a `Wire`."""
+
+    sock: socket.socket
+    state: str
+    literal: str | None
 
     def __init__(self, wire: Wire, host: str) -> None:
         self._wire = wire
@@ -149,7 +153,7 @@ class _Client(IMAPClient):
         self.normalise_times = False
 
     def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802 - imapclient's name
-        self.protocol = _Protocol(self._wire, self.host)
+        self.protocol: _Protocol = _Protocol(self._wire, self.host)
         return self.protocol
 
     def open_folder(self, folder: str, *, writable: bool) -> dict[bytes, object]:
@@ -184,7 +188,7 @@ class Connection:
         self._wire = _connected(endpoint, tls=tls, timeouts=timeouts, place=place)
         # Within the deadline for connecting, which the wire keeps until the next command.
         self._wire.allow(octets=_ANSWER_OCTETS)
-        self.client = self._guarded(
+        self.client: _Client = self._guarded(
             "CONNECT", lambda: _Client(self._wire, endpoint.host, endpoint.port), opening=True
         )
 
