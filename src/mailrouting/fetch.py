@@ -234,6 +234,7 @@ class Fetcher(Generic[Tx]):
 
     def _run(self, run: _Run) -> None:
         _refuse_problems(run)
+        run.converted += self.convert([run.account.id])  # what waits needs no server
         session = self._open(run.account)
         try:
             status = session.open_folder(run.inbound.folder, writable=touches_server(run.inbound))

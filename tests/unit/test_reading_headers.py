@@ -314,3 +314,10 @@ def test_long_header_is_cut_but_the_body_is_found():
     message = read(raw, limits=ReadingLimits(header_fields=10))
     assert (message.subject, message.text) == ("hi", "body\n")
     assert Defect.HEADER_LIMIT in message.defects
+
+
+def test_encoded_words_in_authentication_results_stay_encoded():
+    """A sender cannot smuggle a result into the field by encoding it into an address."""
+    field = b"mx.x.org; spf=pass smtp.mailfrom==?utf-8?q?x=3B_dmarc=3Dpass?=@evil.example"
+    message = read(b"Authentication-Results: " + field + b"\r\nFrom: a@b.c\r\n\r\nx")
+    assert message.authentication_results == (field.decode(),)

@@ -9,7 +9,7 @@ from mailrouting.reading.dates import parse_date
 from mailrouting.reading.forwarded import find_forwarded
 from mailrouting.reading.header_addresses import parse_addresses
 from mailrouting.reading.header_block import HeaderBlock, Report
-from mailrouting.reading.headers import decode_value, raw_text
+from mailrouting.reading.headers import clean, decode_value, raw_text
 from mailrouting.reading.ids import message_id, message_ids
 from mailrouting.reading.kind import is_mail_system, judge_kind
 from mailrouting.reading.limits import DEFAULT, ReadingLimits
@@ -140,8 +140,10 @@ def _read(raw: bytes, limits: ReadingLimits) -> Message:
             for word in decode_value(value).split(",")
             if word.strip()
         ),
+        # Encoded words are for text (RFC 2047 §5); decoding them here would let a sender's address
+        # end one result and begin another.
         authentication_results=tuple(
-            decode_value(value) for value in header.all(b"authentication-results")
+            clean(raw_text(value)) for value in header.all(b"authentication-results")
         ),
         defects=tuple(met),
         header_fields=tuple(

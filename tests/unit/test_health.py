@@ -1,0 +1,112 @@
+"""How an account's health follows from what its runs ran into."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mailrouting.errors import (
+    AccountError,
+    AuthenticationError,
+    ConnectError,
+    FolderNotFoundError,
+    HookError,
+    PeerProtocolError,
+    SessionLostError,
+    StorageUnavailableError,
+    TlsError,
+)
+from mailrouting.health import HealthState, after_failure, after_success
+
+NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
+
+
+def fail(error, *, before=None, now=NOW, jitter=1.0):
+    """Let a run fail."""
+    return after_failure(before, error, account_id="help", now=now, jitter=jitter)
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "minutes"),
+    [
+        (ConnectError("no"), HealthState.DEGRADED, 1),
+        (SessionLostError("no"), HealthState.DEGRADED, 1),
+        (PeerProtocolError("no"), HealthState.DEGRADED, 1),
+        (StorageUnavailableError("no"), HealthState.DEGRADED, 1),
+        (HookError("no", hook="open_session"), HealthState.DEGRADED, 1),
+        (AuthenticationError("no"), HealthState.AUTH_FAILED, 15),
+        (TlsError("no"), HealthState.MISCONFIGURED, 15),
+        (FolderNotFoundError("no"), HealthState.MISCONFIGURED, 15),
+        (AccountError("no"), HealthState.MISCONFIGURED, 15),
+    ],
+)
+def test_the_cause_says_whose_move_it_is(error, state, minutes):
+    """Trouble on the way is tried again soon; what a person must mend is tried rarely."""
+    health = fail(error)
+    assert health.state is state
+    assert health.next_attempt_at == NOW + timedelta(minutes=minutes)
+    assert (health.failures, health.since, health.last_success_at) == (1, NOW, None)
+
+
+def test_the_trouble_is_kept_with_its_hint():
+    """Type, text and hint are kept; the text is bounded."""
+    health = fail(ConnectError("x" * 900, hint="Look at the firewall."))
+    assert health.trouble.error_type == "ConnectError"
+    assert health.trouble.text == "x" * 500
+    assert health.trouble.hint == "Look at the firewall."
+
+
+@pytest.mark.parametrize(
+    ("error", "minutes"),
+    [
+        (ConnectError("no"), [1, 2, 4, 8, 16, 30, 30]),
+        (AuthenticationError("no"), [15, 30, 60, 120, 240, 360, 360]),
+        (TlsError("no"), [15, 30, 60, 60]),
+    ],
+)
+def test_the_wait_doubles_up_to_a_longest(error, minutes):
+    """Each failure in a row waits twice as long, up to the cause's longest wait."""
+    health, waits = None, []
+    for _ in minutes:
+        health = fail(error, before=health)
+        waits.append((health.next_attempt_at - NOW) / timedelta(minutes=1))
+    assert waits == minutes
+
+
+def test_a_thousand_failures_overflow_nothing():
+    """An account that failed for years still has its longest wait."""
+    health = None
+    for _ in range(1000):
+        health = fail(ConnectError("no"), before=health)
+    assert health.next_attempt_at == NOW + timedelta(minutes=30)
+
+
+def test_jitter_spreads_the_second_half_of_the_wait():
+    """Accounts that fail together do not come back together."""
+    waits = [
+        (fail(ConnectError("no"), jitter=jitter).next_attempt_at - NOW).total_seconds()
+        for jitter in (0.0, 0.5, 1.0)
+    ]
+    assert waits == [30, 45, 60]
+
+
+def test_since_belongs_to_the_state():
+    """`since` stays while the state does, and begins anew with another one."""
+    later = NOW + timedelta(hours=1)
+    first = fail(ConnectError("no"))
+    assert fail(SessionLostError("no"), before=first, now=later).since == NOW
+    other = fail(AuthenticationError("no"), before=first, now=later)
+    assert (other.since, other.failures) == (later, 2)
+
+
+def test_success_ends_the_trouble_and_is_remembered():
+    """A success forgets failures; a failure after it remembers the success."""
+    later = NOW + timedelta(hours=1)
+    first = after_success(None, account_id="help", now=NOW)
+    assert (first.state, first.since, first.last_success_at) == (HealthState.OK, NOW, NOW)
+    again = after_success(first, account_id="help", now=later)
+    assert (again.since, again.checked_at) == (NOW, later)
+    failed = fail(ConnectError("no"), before=again, now=later)
+    assert (failed.failures, failed.last_success_at) == (1, later)
+    mended = after_success(failed, account_id="help", now=later)
+    assert (mended.failures, mended.next_attempt_at, mended.trouble) == (0, None, None)
+    assert mended.since == later
