@@ -45,10 +45,12 @@ demo: $(VENV)/.cli ## a mailbox becomes tickets, and each says where its answer 
 
 test: $(VENV)/.dev ## every test; as root, `make servers` first
 	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory servers; fi
+	@rm -f $(VENV)/.untested
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest
+	@MAILROUTING_UNTESTED=$(VENV)/.untested $(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+	@if [ -s $(VENV)/.untested ]; then cat $(VENV)/.untested; fi
 
 check: $(VENV)/.dev ## style, types, floors, spelling, dependencies, docs
 	$(BIN)/ruff format --check .

@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 
 _REQUIRE = "MAILROUTING_REQUIRE_SERVERS"
+_UNTESTED = "MAILROUTING_UNTESTED"
 _MISSING = pytest.StashKey()
 
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
@@ -41,10 +42,13 @@ def record_missing_server(pytestconfig):
 def pytest_unconfigure(config):
     """Say in the very last line that truth was skipped."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    for what in sorted(config.stash.get(_MISSING, ())):
-        reporter.write_line(
-            f"NOT TESTED AGAINST A REAL SERVER: {what} is not installed; {_REQUIRE}=1 makes "
-            "this an error.",
-            red=True,
-            bold=True,
-        )
+    lines = [
+        f"NOT TESTED AGAINST A REAL SERVER: {what} is not installed; {_REQUIRE}=1 makes "
+        "this an error."
+        for what in sorted(config.stash.get(_MISSING, ()))
+    ]
+    for line in lines:
+        reporter.write_line(line, red=True, bold=True)
+    # `make test` prints the coverage after us, and then these lines again.
+    if lines and _UNTESTED in os.environ:
+        Path(os.environ[_UNTESTED]).write_text("\n".join(lines) + "\n", "utf-8")
