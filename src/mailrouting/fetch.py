@@ -25,23 +25,25 @@ from mailrouting.accounts import AcknowledgeWhen, EmailAccount, InboundSettings,
 from mailrouting.directory import Directory
 from mailrouting.errors import (
     AccountError,
+    ConfigurationError,
     MailroutingError,
     PeerProtocolError,
     RecordNotFoundError,
     StaleWriteError,
 )
 from mailrouting.health import HealthState, after_failure, after_success
-from mailrouting.hooks import HelpDesk, Observes, Rule
+from mailrouting.hooks import FindsByKey, HelpDesk, Observes, Rule
 from mailrouting.intake.acknowledging import Acknowledger, touches_server
 from mailrouting.intake.attempting import Attempts
+from mailrouting.intake.calling import calling, ours
 from mailrouting.intake.collecting import Batch, Collector, FetchLimits, cutoff
 from mailrouting.intake.converting import Converter
-from mailrouting.intake.explaining import Explanation, FindsThreads, explain, hook_error
+from mailrouting.intake.explaining import Explanation, FindsThreads, explain
 from mailrouting.intake.reports import Converted, FetchReport, RunStatus
 from mailrouting.records import Lease, MailboxKey, PutStatus
 from mailrouting.routing import RoutingPolicy
 from mailrouting.session import MailSession, SessionOpener
-from mailrouting.storage import Accounts, Storage
+from mailrouting.storage import Accounts, Capability, Storage
 
 __all__ = [
     "Converted",
@@ -119,18 +121,54 @@ class Fetcher(Generic[Tx]):
     worker: str = "fetch"
     jitter: Callable[[], float] = lambda: 0.5
 
+    def __attrs_post_init__(self) -> None:
+        """Refuse parts that could not keep the promise together.
+
+        Raises:
+            ConfigurationError: The storage shares no transaction with the host and the desk has no
+                `lookup`, or the clock tells no time zone.
+        """
+        shares = Capability.SHARED_TRANSACTION in self.storage.capabilities
+        if not shares and not isinstance(self.desk, FindsByKey):
+            raise ConfigurationError(
+                "the storage shares no transaction with the host, and the desk has no lookup(): "
+                "after a crash a mail could open a second ticket",
+                hint="Implement FindsByKey, or take a storage that declares SHARED_TRANSACTION.",
+            )
+        if self.clock().tzinfo is None:
+            raise ConfigurationError(
+                "the clock returns a time without a zone, expected one with it",
+                hint="Pass for instance lambda: datetime.now(UTC).",
+            )
+
     def run_all(self) -> Iterator[FetchReport]:
         """Run every account with a mailbox, in the directory's order; yield each report.
 
         One account's trouble is in its report and never stops the others.
         """
+        accounts = self.accounts.directory().accounts
+        yield from self._run_each(
+            [account.id for account in accounts if isinstance(account.inbound, InboundSettings)]
+        )
+
+    def run_due(self) -> Iterator[FetchReport]:
+        """Run every account whose time has come, the one that waits longest first.
+
+        An account is due when it was never looked at, when `fetch_every` has passed since the last
+        run, or, after a failure, at the time in its health: a refused login is not tried so often
+        that the server locks it out. For what calls often: cron, a timer, a loop.
+
+        Raises:
+            StorageError: The healths cannot be read.
+        """
+        now = self.clock()
+        due: list[tuple[datetime, str]] = []
         for account in self.accounts.directory().accounts:
-            if not isinstance(account.inbound, InboundSettings):
-                continue
-            try:
-                yield self.run(account.id)
-            except RecordNotFoundError:  # removed since we began
-                _log.info("account %r is gone", account.id)
+            if isinstance(account.inbound, InboundSettings):
+                health = self.storage.health(account.id)
+                usual = health.checked_at + account.inbound.fetch_every if health else now
+                due.append(((health and health.next_attempt_at) or usual, account.id))
+        yield from self._run_each([account_id for at, account_id in sorted(due) if at <= now])
 
     def run(self, account_id: str) -> FetchReport:
         """Collect, convert and acknowledge one account's mail.
@@ -156,7 +194,7 @@ class Fetcher(Generic[Tx]):
         try:
             lease = self._lease(account, inbound)
         except Exception as error:  # noqa: BLE001 - one account's trouble stops no other
-            return _failed(account, hook_error("storage", error))
+            return _failed(account, ours(error))
         if lease is None:
             return _skipped(account, "another worker is at it")
         run = _Run(account=account, inbound=inbound, directory=directory, lease=lease)
@@ -204,7 +242,12 @@ class Fetcher(Generic[Tx]):
                 else:
                     done[claim.row.id] = attempts.attempt(claim, directory)
 
-    # --- a run, step by step ------------------------------------------------------------------
+    def _run_each(self, account_ids: Sequence[str]) -> Iterator[FetchReport]:
+        for account_id in account_ids:
+            try:
+                yield self.run(account_id)
+            except RecordNotFoundError:  # removed since we began
+                _log.info("account %r is gone", account_id)
 
     def _lease(self, account: EmailAccount, inbound: InboundSettings) -> Lease | None:
         return self.storage.lease_acquire(
@@ -219,11 +262,11 @@ class Fetcher(Generic[Tx]):
         try:
             self._run(run)
         except Exception as error:  # noqa: BLE001 - one account's trouble stops no other
-            run.error, status = hook_error("fetch", error), RunStatus.FAILED
+            run.error, status = ours(error), RunStatus.FAILED
         try:
             self._note_health(run)
         except Exception as error:  # noqa: BLE001 - likewise
-            run.error, status = run.error or hook_error("storage", error), RunStatus.FAILED
+            run.error, status = run.error or ours(error), RunStatus.FAILED
         return run.report(status)
 
     def _release(self, lease: Lease) -> None:
@@ -264,10 +307,8 @@ class Fetcher(Generic[Tx]):
             session.close()
 
     def _open(self, account: EmailAccount) -> MailSession:
-        try:
+        with calling("open_session"):
             return self.open_session(account)
-        except Exception as error:
-            raise hook_error("open_session", error) from error
 
     def _put(self, run: _Run, batch: Batch) -> None:
         now = self.clock()
@@ -302,8 +343,6 @@ class Fetcher(Generic[Tx]):
             run.error = acknowledger.refusal
         if not converts_first:
             run.converted += self.convert([run.account.id])
-
-    # --- what others hear ---------------------------------------------------------------------
 
     def _note_health(self, run: _Run) -> None:
         if isinstance(run.error, StaleWriteError):
@@ -352,7 +391,7 @@ def _refuse_problems(run: _Run) -> None:
     for problem in run.directory.problems(run.account):
         if problem.severity is Severity.ERROR and not problem.field.startswith("outbound"):
             raise AccountError(
-                f"{problem.field}: {problem.message}",
+                str(problem),
                 account_id=run.account.id,
                 field=problem.field,
                 hint="Change the account's settings; nothing was fetched.",

@@ -24,7 +24,6 @@ __all__ = [
 ]
 
 MOST_IDS = 20
-LONGEST_ID = 512
 MOST_NUMBERS = 3
 LONGEST_SUBJECT = 998
 
@@ -56,20 +55,16 @@ class Evidence:
     account_id: str | None = None
 
 
-def _usable(ids: Iterable[str]) -> list[str]:
-    unique = dict.fromkeys(ids)
-    return [message_id for message_id in unique if message_id and len(message_id) <= LONGEST_ID][
-        :MOST_IDS
-    ]
+def _usable(ids: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, ids)))[:MOST_IDS]
 
 
 def referenced_ids(message: Message) -> tuple[str, ...]:
     """Return the Message-IDs that this mail answers, best first.
 
-    In-Reply-To, then References from the newest (RFC 5322 §3.6.4), at most 20 together; ids over
-    512 characters are left out.
+    In-Reply-To, then References from the newest (RFC 5322 §3.6.4), at most 20 together.
     """
-    return tuple(_usable((*message.in_reply_to, *reversed(message.references))))
+    return _usable((*message.in_reply_to, *reversed(message.references)))
 
 
 def bounce_ids(message: Message) -> tuple[str, ...]:
@@ -78,7 +73,7 @@ def bounce_ids(message: Message) -> tuple[str, ...]:
     For a report (bounce, receipt, feedback) that of the mail it reports on, then what it answers.
     """
     original = (message.original_message_id,) if message.original_message_id else ()
-    return tuple(_usable((*original, *referenced_ids(message))))
+    return _usable((*original, *referenced_ids(message)))
 
 
 def subject_numbers(

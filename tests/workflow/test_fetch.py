@@ -113,7 +113,8 @@ def test_a_bounce_is_noted_on_its_ticket(world):
     world.storage.remember_threads([_thread("out1@desk.example", "1")])
     world.server.deliver(delivery_failure(ours), to=address)
     assert world.run().outcomes == {OutcomeKind.BOUNCE: 1}
-    assert [entry.kind for entry in world.desk.tickets["1"].entries] == [EntryKind.BOUNCE]
+    [note] = world.desk.tickets["1"].entries
+    assert (note.kind, note.verified) == (EntryKind.BOUNCE, False)
     assert [report.recipient for report in world.desk.bounces] == ["carla@customer.example"]
 
 
@@ -1235,12 +1236,20 @@ def test_others_on_a_mail_are_possible_participants(world):
     assert [item.address.casefold() for item in participants] == ["dora@customer.example"]
 
 
-@pytest.mark.parametrize("message_id", ["x" * 600 + "@a.example", None])
-def test_a_mail_without_a_usable_id_is_a_ticket_without_a_thread(world, message_id):
-    """An over-long Message-ID, or none, opens a ticket all the same."""
-    world.server.deliver(make_message(message_id=message_id), to=world.add())
+def test_a_mail_without_an_id_is_a_ticket_without_a_thread(world):
+    """No Message-ID opens a ticket all the same."""
+    world.server.deliver(make_message(message_id=None), to=world.add())
     assert world.run().outcomes == {OutcomeKind.CREATED: 1}
-    assert world.storage.find_threads([message_id or ""]) == ()
+    assert world.storage.find_threads([""]) == ()
+
+
+def test_a_long_id_is_remembered_and_found_again(world):
+    """As long as a line can be, a Message-ID still leads its answer to the ticket."""
+    question = make_message(message_id="x" * 900 + "@a.example")
+    address = world.add()
+    for raw in (question, reply_to(question, from_="Carla <carla@customer.example>", to=address)):
+        world.server.deliver(raw, to=address)
+    assert world.run().outcomes == {OutcomeKind.CREATED: 1, OutcomeKind.APPENDED: 1}
 
 
 def test_agents_are_known_to_rules(world):
@@ -1262,3 +1271,48 @@ def test_a_configuration_problem_fetches_nothing(world):
     assert world.server.commands == ()
     world.change(processed=AfterFetch.keep(), folder="INBOX")
     assert world.run().stored == 1
+
+
+class NoTransaction(MemoryStorage):
+    """Be a storage whose transaction is not the host's."""
+
+    capabilities = frozenset()
+
+
+class LooksUp(RecordingDesk):
+    """Be a desk that finds what it wrote."""
+
+    def lookup(self, idempotency_key):
+        return None
+
+
+def test_parts_that_cannot_keep_the_promise_are_refused(world):
+    """Without a shared transaction the desk must find what it wrote, or a crash doubles a ticket."""
+    with pytest.raises(ConfigurationError, match=r"lookup\(\)") as refused:
+        world.fetcher(storage=NoTransaction())
+    assert "FindsByKey" in refused.value.hint
+    assert world.fetcher(storage=NoTransaction(), desk=LooksUp())
+
+
+def test_a_clock_without_a_zone_is_refused(world):
+    """A naive time would be compared with the server's; that is said at once."""
+    with pytest.raises(ConfigurationError, match="zone"):
+        world.fetcher(clock=lambda: datetime(2026, 3, 2))  # noqa: DTZ001 - the point
+
+
+def test_due_accounts_run_and_others_wait(world):
+    """An account is due when new, when its interval has passed, or when its backoff is over."""
+    world.add("calm", fetch_every=timedelta(minutes=5))
+    world.add("locked", fetch_every=timedelta(minutes=5))
+    world.server.refuse_login("locked@desk.example", "AUTHENTICATIONFAILED")
+
+    def due():
+        return [report.account_id for report in world.fetcher().run_due()]
+
+    assert due() == ["calm", "locked"]
+    assert due() == []
+    world.clock.advance(seconds=301)
+    assert due() == ["calm"], "a refused login waits longer, so that it is not locked out"
+    world.clock.advance(seconds=900)
+    assert due() == ["calm", "locked"], "the one that waits longest comes first"
+    assert world.run("locked").status is RunStatus.FAILED, "run() tries at once"

@@ -9,12 +9,11 @@ import attrs
 from mailrouting.directory import Directory
 from mailrouting.errors import (
     HookError,
-    MailroutingError,
     StaleWriteError,
     StorageUnavailableError,
 )
+from mailrouting.intake.calling import ours
 from mailrouting.intake.converting import Converter
-from mailrouting.intake.explaining import hook_error
 from mailrouting.intake.reports import Converted
 from mailrouting.records import Claim, Conclusion, Failure, Outcome, OutcomeKind, TryLater
 
@@ -116,6 +115,6 @@ class Attempts(Generic[Tx]):
 
 def _failure(step: str, error: Exception) -> Failure:
     """Describe an error: an unexpected one by its place, as its text may hold the mail's."""
-    text = str(error if isinstance(error, MailroutingError) else hook_error(step, error))
+    text = str(ours(error))
     cause = error.__cause__ if type(error) is HookError else None
     return Failure(step=step, error_type=type(cause or error).__name__, text=text[:_LONGEST_TEXT])

@@ -13,8 +13,9 @@ import attrs
 from mailrouting.directory import Directory
 from mailrouting.errors import HookError, MailroutingError, TransactionMisuseError
 from mailrouting.hooks import FindsByKey, HelpDesk, Prepares, RecordsBounces, Rule
+from mailrouting.intake.calling import calling, hook_error
 from mailrouting.intake.drafting import conclusion, draft_for, idempotency_key, overruled
-from mailrouting.intake.explaining import explain, hook_error
+from mailrouting.intake.explaining import explain
 from mailrouting.reading import Message
 from mailrouting.records import (
     Action,
@@ -101,10 +102,8 @@ class Converter(Generic[Tx]):
     ) -> TicketDraft | EntryDraft | TryLater | Verdict:
         if not isinstance(self.desk, Prepares):
             return draft
-        try:
+        with calling("prepare"):
             prepared = self.desk.prepare(draft)
-        except Exception as error:
-            raise hook_error("prepare", error) from error
         changed_kind = not isinstance(prepared, type(draft) | TryLater | Verdict)
         if changed_kind or (
             isinstance(prepared, TicketDraft | EntryDraft)
@@ -163,10 +162,8 @@ class Converter(Generic[Tx]):
         # Always asked: an attempt that was given back is not counted, yet may have written.
         if not isinstance(self.desk, FindsByKey):
             return None
-        try:
+        with calling("lookup"):
             earlier = self.desk.lookup(key)
-        except Exception as error:
-            raise hook_error("lookup", error) from error
         return None if earlier is None else _checked(earlier, "lookup")
 
 

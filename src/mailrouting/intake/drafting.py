@@ -4,7 +4,6 @@ import hashlib
 
 import attrs
 
-from mailrouting.addresses import has_control
 from mailrouting.directory import Directory
 from mailrouting.reading import HeaderAddress, Kind, Message
 from mailrouting.records import (
@@ -22,7 +21,6 @@ from mailrouting.records import (
     VerdictKind,
     Written,
 )
-from mailrouting.threads import LONGEST_ID
 
 __all__ = ["conclusion", "draft_for", "idempotency_key", "overruled"]
 
@@ -82,7 +80,7 @@ def draft_for(
         idempotency_key=key,
         kind=_entry_kind(message),
         author=message.from_,
-        verified=decision.verified,
+        verified=decision.verified and decision.action is not Action.BOUNCE,
         message=message,
         because=decision.because,
     )
@@ -141,8 +139,6 @@ def conclusion(message: Message, decision: Decision, written: Written | None) ->
     )
     message_id = message.message_id
     if ticket is None or message_id is None or decision.action is Action.BOUNCE:
-        return Conclusion(outcome=outcome)
-    if len(message_id) > LONGEST_ID or has_control(message_id) is not None:
         return Conclusion(outcome=outcome)
     thread = ThreadRecord(message_id=message_id, ticket=ticket, account_id=decision.account_id)
     return Conclusion(outcome=outcome, threads=(thread,))

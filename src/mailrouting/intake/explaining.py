@@ -1,21 +1,20 @@
 """Gather what leads to a decision: read the mail, ask storage and host, write nothing."""
 
-import traceback
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import Protocol, TypeVar, cast
 
 import attrs
 
 from mailrouting.directory import Directory
-from mailrouting.errors import HookError, MailroutingError
+from mailrouting.errors import HookError
 from mailrouting.hooks import FindsByNumber, HelpDesk, KnowsPeople, Rule, RuleContext
+from mailrouting.intake.calling import calling
 from mailrouting.reading import Kind, Message, read
 from mailrouting.records import Decision, Role, ThreadRecord, TicketId, TicketState, Verdict
 from mailrouting.routing import Copies, People, RoutingPolicy, decide, receiving_account
 from mailrouting.threads import Evidence, bounce_ids, gather, subject_numbers
 
-__all__ = ["Explanation", "FindsThreads", "explain", "hook_error"]
+__all__ = ["Explanation", "FindsThreads", "explain"]
 
 Tx = TypeVar("Tx")
 
@@ -105,27 +104,6 @@ def explain(
     return Explanation(message=message, evidence=evidence, decision=decision)
 
 
-def hook_error(hook: str, error: Exception) -> MailroutingError:
-    """Return what a hook raised as ours: its own kind when it is ours already."""
-    if isinstance(error, MailroutingError):
-        return error
-    wrapped = HookError(
-        f"{hook} raised {type(error).__name__}{_place(error)}",
-        hook=hook,
-        hint="See the error's cause; the mail is kept and tried again.",
-    )
-    wrapped.__cause__ = error
-    return wrapped
-
-
-def _place(error: Exception) -> str:
-    """Say where an error arose; its text may hold content of the mail, so it is left out."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
-        return ""
-    return f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}"
-
-
 def _tickets_by_number(
     message: Message, desk: HelpDesk[Tx], policy: RoutingPolicy
 ) -> dict[str, TicketId]:
@@ -133,10 +111,8 @@ def _tickets_by_number(
         return {}
     found: dict[str, TicketId] = {}
     for number in subject_numbers(message, pattern=policy.number_pattern):
-        try:
+        with calling("find_by_number"):
             ticket = desk.find_by_number(number)
-        except Exception as error:
-            raise hook_error("find_by_number", error) from error
         if ticket is not None:
             found[number] = ticket
     return found
@@ -145,19 +121,15 @@ def _tickets_by_number(
 def _role(message: Message, desk: HelpDesk[Tx]) -> Role:
     if not isinstance(desk, KnowsPeople) or message.from_ is None:
         return Role.UNKNOWN
-    try:
+    with calling("role_of"):
         return desk.role_of(message.from_.address)
-    except Exception as error:
-        raise hook_error("role_of", error) from error
 
 
 def _describe(ticket: TicketId, desk: HelpDesk[Tx]) -> TicketState | None:
     """Describe a ticket, or the one that it was merged into."""
     for _ in range(MOST_MERGES):
-        try:
+        with calling("describe"):
             state = desk.describe(ticket)
-        except Exception as error:
-            raise hook_error("describe", error) from error
         if state is None or state.merged_into is None:
             return state
         ticket = state.merged_into
@@ -168,10 +140,8 @@ def _guarded(rule: Rule) -> Rule:
     name = getattr(rule, "__name__", type(rule).__name__)
 
     def judged(message: Message, context: RuleContext) -> Verdict | None:
-        try:
+        with calling("rules"):
             verdict = cast("object", rule(message, context))
-        except Exception as error:
-            raise hook_error("rules", error) from error
         if verdict is None or isinstance(verdict, Verdict):
             return verdict
         raise HookError(

@@ -125,9 +125,9 @@ class EntryDraft:
         idempotency_key: The same on every try of the same mail; unique among mails.
         kind: What it is.
         author: From, as read; None when the mail has none.
-        verified: False when only a guessable sign, such as a subject number, or a sender that
-            nothing proves, leads here: tell agents, show the sender nothing of the ticket and
-            add no participant.
+        verified: False for a report, and when only a guessable sign, such as a subject number, or
+            a sender that nothing proves, leads here: tell agents, show the sender nothing of the
+            ticket and add no participant.
         message: The mail as read: text, HTML, reply view, attachments, ids, raw bytes.
         because: Why it belongs here, in a sentence.
     """

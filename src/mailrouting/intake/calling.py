@@ -1,0 +1,59 @@
+"""Turn what hooks and adapters raise into errors of ours."""
+
+import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import PurePath
+
+from mailrouting.errors import HookError, MailroutingError
+
+__all__ = ["calling", "hook_error", "ours"]
+
+
+@contextmanager
+def calling(hook: str) -> Generator[None]:
+    """Call a host's hook inside: what it raises leaves as `HookError`, errors of ours as they are."""
+    try:
+        yield
+    except MailroutingError:
+        raise
+    except Exception as error:
+        raise hook_error(hook, error) from error
+
+
+def hook_error(hook: str, error: Exception) -> MailroutingError:
+    """Return what a hook raised as ours: its own kind when it is ours already."""
+    return _wrapped(
+        error,
+        HookError(
+            f"{hook} raised {type(error).__name__}{_place(error)}",
+            hook=hook,
+            hint="See the error's cause; the mail is kept and tried again.",
+        ),
+    )
+
+
+def ours(error: Exception) -> MailroutingError:
+    """Return what nobody should have raised: a fault of ours or of a storage adapter."""
+    return _wrapped(
+        error,
+        MailroutingError(
+            f"unexpected {type(error).__name__}{_place(error)}",
+            hint="This is a fault of mailrouting or of the storage: report it with its cause.",
+        ),
+    )
+
+
+def _wrapped(error: Exception, wrapper: MailroutingError) -> MailroutingError:
+    if isinstance(error, MailroutingError):
+        return error
+    wrapper.__cause__ = error
+    return wrapper
+
+
+def _place(error: Exception) -> str:
+    """Say where an error arose; its text may hold content of the mail, so it is left out."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return ""
+    return f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}"
