@@ -35,7 +35,8 @@ def _console(example: Example) -> None:
     commands = _COMMAND.findall(f"{example.parsed.rstrip()}\n")
     assert commands, "a console block holds lines that begin with '$ '"
     for line, shown in commands:
-        program, *arguments = shlex.split(line, comments=True)
+        path, *arguments = shlex.split(line, comments=True)
+        program = Path(path).name
         if program == "make":
             assert all(re.search(rf"^{name}:", _MAKEFILE, re.MULTILINE) for name in arguments)
         elif program == "mailrouting":

@@ -1,5 +1,7 @@
 """The documentation speaks of what there is, and of all of it."""
 
+import enum
+import importlib.util
 import re
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from mailrouting.directory import Department, Directory
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")]
+EXTENSION = DOCS / "_ext" / "from_source.py"
 CONFIGURED = (
     Alias,
     Department,
@@ -71,7 +74,7 @@ def test_every_public_module_has_a_page():
     }
     public = {
         name
-        for name in modules - {"__init__", "stores", "integrations"}
+        for name in modules - {"__init__", "__main__", "stores", "integrations"}
         if "._" not in name and name.partition(".")[0] not in inner
     } | (inner - {"cli", "intake", "wire"})
     # Their front door is `mailrouting.testing`.
@@ -102,3 +105,50 @@ def test_floors_are_told_as_they_are_held():
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8").replace(r"\|", "|")
     told = re.findall(r"^\| `(.+?)` \| .*\|$", text, re.MULTILINE)
     assert told == layers
+
+
+@pytest.fixture
+def extension():
+    """Return the extension that makes the reference from the source."""
+    pytest.importorskip("sphinx")
+    spec = importlib.util.spec_from_file_location("from_source", EXTENSION)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("raised `A` or `B` here", "raised `A` or `B` here"),
+        ("the separator `: ` and `b`", "the separator `:` and `b`"),
+        ("both `MailSession`s", r"both `MailSession`\ s"),
+        ("``a `` and `b`", "``a`` and `b`"),
+    ],
+)
+def test_code_in_docstrings_is_closed(extension, written, expected):
+    """Code spans are taken in pairs: what stands between two of them is left alone."""
+    lines = [written]
+    extension.Docstrings().before(None, "class", "x", lines)
+    assert lines == [expected]
+
+
+def test_code_that_goes_over_a_line_end_is_one_pair(extension):
+    """A span that a line end divides does not turn the pairs after it inside out."""
+    lines = ["one `code", "span` and `x`, raised `Y` after"]
+    extension.Docstrings().before(None, "class", "x", lines)
+    assert lines == ["one `code", "span` and `x`, raised `Y` after"]
+
+
+def test_a_name_that_ends_in_an_underscore_is_no_link(extension):
+    """A field like `from_` keeps its underscore."""
+    lines = [":ivar from_: Who wrote it.", ":param to: Who gets it."]
+    extension.Docstrings().after(None, "class", "x", lines)
+    assert lines == [r":ivar from\_: Who wrote it.", ":param to: Who gets it."]
+
+
+def test_every_member_of_an_enum_is_shown(extension):
+    """A member without a sentence of its own is in the reference all the same."""
+    member = enum.Enum("Choice", ["ONE"]).ONE
+    assert extension.keep_members(None, "class", "ONE", member, True, {}) is False
+    assert extension.keep_members(None, "class", "one", 1, True, {}) is None

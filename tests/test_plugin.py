@@ -24,7 +24,7 @@ def test_the_fixtures_belong_together(mail_server, mail_clock, mail_desk, mail_s
         accounts=MemoryAccounts(Directory(accounts=(account,))),
         storage=mail_storage,
         desk=mail_desk,
-        open_session=mail_server.opener(),
+        open_session=mail_server.open_session,
         clock=mail_clock,
     )
     assert fetcher.run("help").stored == 1

@@ -6,6 +6,7 @@
 """
 
 import builtins
+import enum
 import importlib
 import inspect
 import re
@@ -22,6 +23,9 @@ from sphinx.util.docutils import SphinxDirective
 from mailrouting import errors
 
 _NUMBERED = re.compile(r" +(?P<number>[A-Z]\d+)\. (?P<text>.*)")
+_CODE = re.compile(r"(?<!`)(`{1,2})(?!`)([^`]+)\1(?!`)(?=(\w?))")
+# A name that ends in `_` would be a link.
+_LIKE_A_LINK = re.compile(r"^(:\w+ (?:.* )?\w+)_:")
 # Letters that stand for a type in a signature.
 _TYPE_VARIABLES = {"Tx", "Tx_co", "Tx_contra"}
 # Every line of these is prose. Napoleon takes what stands before a colon for a type.
@@ -44,6 +48,17 @@ def _listed(lines: list[str]) -> Iterator[str]:
             yield line
 
 
+def _closed(code: re.Match[str]) -> str:
+    """End code as reStructuredText wants it: not after a space, and not before a letter."""
+    separator = r"\ " if code[3] else ""
+    return f"{code[1]}{code[2].rstrip(' ') or code[2]}{code[1]}{separator}"
+
+
+def keep_members(_: Sphinx, __: str, ___: str, member: Any, *_rest: Any) -> bool | None:
+    """Show every member of an enum: a value that says it all needs no sentence."""
+    return False if isinstance(member, enum.Enum) else None
+
+
 class Docstrings:
     """Prepare docstrings for napoleon, and keep its hands off those that it misreads."""
 
@@ -52,8 +67,7 @@ class Docstrings:
 
     def before(self, _: Sphinx, what: str, name: str, *rest: Any) -> None:
         lines: list[str] = rest[-1]
-        # reStructuredText ends no code after a space.
-        lines[:] = [re.sub(r"`([^` ][^`]*?) +`", r"`\1`", line) for line in _listed(lines)]
+        lines[:] = _CODE.sub(_closed, "\n".join(_listed(lines))).split("\n")
         if what in _PROSE:
             self.prose[name] = list(lines)
 
@@ -61,6 +75,7 @@ class Docstrings:
         lines: list[str] = rest[-1]
         if what in _PROSE:
             lines[:] = self.prose.pop(name)
+        lines[:] = [_LIKE_A_LINK.sub(r"\1\_:", line) for line in lines]
 
 
 def resolve_name(
@@ -127,5 +142,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("obligations", Obligations)
     app.connect("autodoc-process-docstring", docstrings.before, priority=400)
     app.connect("autodoc-process-docstring", docstrings.after, priority=600)
+    app.connect("autodoc-skip-member", keep_members)
     app.connect("missing-reference", resolve_name)
     return {"parallel_read_safe": True}

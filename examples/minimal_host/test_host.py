@@ -71,7 +71,7 @@ def entries(desk):
 def test_a_mail_becomes_a_ticket_once(host, desk, server):
     """However often the mailbox is fetched, one mail is one ticket."""
     server.deliver(make_message(to="sales@desk.example"), to="sales@desk.example")
-    first, second = (host.fetch(desk, DIRECTORY, server.opener()) for _ in range(2))
+    first, second = (host.fetch(desk, DIRECTORY, server.open_session) for _ in range(2))
     assert [report.stored for report in (*first, *second)] == [1, 0]
     assert [row[0] for row in desk.rows("1")] == ["Printer on fire"]
     assert desk.rows("2") == []
@@ -84,7 +84,7 @@ def test_a_reply_is_added_to_its_ticket(host, desk, server):
     more = reply_to(question, from_="carla@customer.example", to="sales@desk.example")
     for raw in (question, more):
         server.deliver(raw, to="sales@desk.example")
-    host.fetch(desk, DIRECTORY, server.opener())
+    host.fetch(desk, DIRECTORY, server.open_session)
     assert entries(desk) == [(1, "carla@customer.example", 1), (1, "carla@customer.example", 1)]
 
 
@@ -92,7 +92,7 @@ def test_a_lost_connection_loses_no_mail(host, desk, server):
     """The run that failed says so; the next one opens the ticket, once."""
     server.deliver(make_message(to="sales@desk.example"), to="sales@desk.example")
     server.drop_connection(before="MOVE")
-    statuses = [host.fetch(desk, DIRECTORY, server.opener())[0].status for _ in range(2)]
+    statuses = [host.fetch(desk, DIRECTORY, server.open_session)[0].status for _ in range(2)]
     assert statuses == [RunStatus.FAILED, RunStatus.DONE]
     assert len(desk.rows("1")) == 1
     assert desk.rows("2") == []
@@ -101,7 +101,7 @@ def test_a_lost_connection_loses_no_mail(host, desk, server):
 def test_the_answer_leaves_from_the_department(host, desk, server):
     """The address of an answer is the department's, and the trace says why."""
     server.deliver(make_message(to="sales@desk.example"), to="sales@desk.example")
-    host.fetch(desk, DIRECTORY, server.opener())
+    host.fetch(desk, DIRECTORY, server.open_session)
     resolution = host.answer(desk, DIRECTORY, "1")
     assert str(resolution.from_) == '"Sales" <sales@desk.example>'
     assert [str(to) for to in resolution.recipients.to] == ["carla@customer.example"]

@@ -6,6 +6,7 @@ What stands in a received header field is read by `mailrouting.reading`, which i
 
 import enum
 import re
+import unicodedata
 from collections.abc import Iterable
 
 import attrs
@@ -13,21 +14,25 @@ import attrs
 from mailrouting.errors import AddressError
 
 __all__ = [
+    "LOCAL_PART_OCTETS",
     "AddrSpec",
     "AddressBook",
     "AddressRole",
     "NamedAddress",
     "OwnAddress",
+    "address_key",
     "domain_key",
-    "has_control",
+    "find_control",
+    "find_unsendable",
 ]
 
 LOCAL_PART_OCTETS = 64  # RFC 5321 §4.5.3.1.1
-DOMAIN_OCTETS = 255  # RFC 5321 §4.5.3.1.2
-ADDR_SPEC_CHARACTERS = LOCAL_PART_OCTETS + 1 + DOMAIN_OCTETS
-LABEL_OCTETS = 63  # RFC 1035 §2.3.4
+_DOMAIN_OCTETS = 255  # RFC 5321 §4.5.3.1.2
+_ADDR_SPEC_CHARACTERS = LOCAL_PART_OCTETS + 1 + _DOMAIN_OCTETS
+_LABEL_OCTETS = 63  # RFC 1035 §2.3.4
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_UNSENDABLE = re.compile("[\x00\x01\r\n\ud800-\udfff]")
 # RFC 5322 §3.2.3 atext, with what RFC 6532 §3.2 adds but C1, line separators and surrogates.
 _ATEXT = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a1-\u2027\u202a-\ud7ff\ue000-\U0010ffff]")
 _QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\\[ -~])*"')
@@ -37,29 +42,53 @@ _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
 _DOMAIN_LITERAL = re.compile(r"\[[!-Z^-~]+\]")
 
 
-def has_control(text: str) -> int | None:
+def find_control(text: str) -> int | None:
     r"""Return the index of the first control character (C0, DEL, C1, U+2028/9), or None.
 
-    >>> has_control("support"), has_control("sup\nport")
+    >>> find_control("support"), find_control("sup\nport")
     (None, 3)
     """
     found = _CONTROL.search(text)
     return found.start() if found else None
 
 
+def find_unsendable(text: str) -> int | None:
+    r"""Return the index of the first character that no command line carries, or None.
+
+    NUL, SOH (which ends a field of XOAUTH2), CR and LF end or split a command; half a surrogate
+    pair has no encoding.
+
+    >>> find_unsendable("Büro"), find_unsendable("hunter2\n")
+    (None, 7)
+    """
+    found = _UNSENDABLE.search(text)
+    return found.start() if found else None
+
+
 def domain_key(domain: str) -> str:
     """Fold a domain for comparison: A-labels, lower case, no final dot.
 
-    A domain that IDNA refuses is only lower-cased: it equals nothing but itself.
+    Letters are not mapped to others (RFC 5891 §5.3): `faß.example` is not `fass.example`.
 
     >>> domain_key("BÜCHER.example.") == domain_key("xn--bcher-kva.example")
     True
     """
-    domain = domain.removesuffix(".")
+    return ".".join(_label_key(label) for label in domain.removesuffix(".").split("."))
+
+
+def _label_key(label: str) -> str:
+    folded = _folded(label)
+    if folded.isascii():
+        return folded
     try:
-        return domain.encode("idna").decode("ascii").lower()
+        return f"xn--{folded.encode('punycode').decode('ascii')}"
     except UnicodeError:
-        return domain.casefold()
+        return folded
+
+
+def _folded(text: str) -> str:
+    # Not casefold(): it makes one of letters that are different people's, ß and ss.
+    return unicodedata.normalize("NFC", text.lower())
 
 
 def _fail(text: str, position: int, expected: str) -> AddressError:
@@ -107,10 +136,10 @@ def _check_domain(text: str, start: int) -> None:
         raise _fail(text, start, "a domain") from error
     if not domain or domain.endswith("."):
         raise _fail(text, len(text), "a domain label")
-    if len(ascii_domain) > DOMAIN_OCTETS:
-        raise _fail(text, start, f"a domain of at most {DOMAIN_OCTETS} octets")
+    if len(ascii_domain) > _DOMAIN_OCTETS:
+        raise _fail(text, start, f"a domain of at most {_DOMAIN_OCTETS} octets")
     for label in ascii_domain.split("."):
-        if not _LABEL.fullmatch(label) or len(label) > LABEL_OCTETS:
+        if not _LABEL.fullmatch(label) or len(label) > _LABEL_OCTETS:
             raise _fail(text, start, "domain labels of letters, digits and inner hyphens")
 
 
@@ -139,9 +168,9 @@ class AddrSpec:
         Raises:
             AddressError: The text is none; says where and what was expected.
         """
-        if len(text) > ADDR_SPEC_CHARACTERS:
-            raise _fail(text, ADDR_SPEC_CHARACTERS, "its end")
-        control = has_control(text)
+        if len(text) > _ADDR_SPEC_CHARACTERS:
+            raise _fail(text, _ADDR_SPEC_CHARACTERS, "its end")
+        control = find_control(text)
         if control is not None:
             raise _fail(text, control, "no control character")
         end = _local_part_end(text)
@@ -152,13 +181,21 @@ class AddrSpec:
         _check_domain(text, end + 1)
         return cls(text[:end], text[end + 1 :])
 
+    @classmethod
+    def try_parse(cls, text: str) -> "AddrSpec | None":
+        """Read an addr-spec as `parse` does; None when the text is none."""
+        try:
+            return cls.parse(text)
+        except AddressError:
+            return None
+
     @property
     def key(self) -> str:
-        """Fold for comparison: IDNA domain, case-folded, needless quotes dropped.
+        """Fold for comparison: IDNA domain, lower case, needless quotes dropped.
 
         RFC 5321 lets a server tell cases of a local part apart; no help desk wants that.
         """
-        return f"{_unquoted(self.local).casefold()}@{domain_key(self.domain)}"
+        return f"{_folded(_unquoted(self.local))}@{domain_key(self.domain)}"
 
     @property
     def is_ascii(self) -> bool:
@@ -180,6 +217,18 @@ class AddrSpec:
         return f"{self.local}@{self.domain}"
 
 
+def address_key(text: str) -> str:
+    """Fold an address that somebody else wrote, for comparison.
+
+    By `AddrSpec.key`; a text that is no addr-spec is only case-folded and equals nothing else.
+
+    >>> address_key("Jane@BÜCHER.example") == address_key("jane@xn--bcher-kva.example")
+    True
+    """
+    address = AddrSpec.try_parse(text)
+    return text.casefold() if address is None else address.key
+
+
 def _unquoted(local: str) -> str:
     if not local.startswith('"'):
         return local
@@ -187,7 +236,7 @@ def _unquoted(local: str) -> str:
 
 
 def _checked_name(_: object, __: object, name: str) -> None:
-    control = has_control(name)
+    control = find_control(name)
     if control is not None:
         raise AddressError(
             f"control character at position {control} of the display name {name!r}",
@@ -319,10 +368,10 @@ class AddressBook:
         'x7'
         """
         if isinstance(address, str):
-            try:
-                address = AddrSpec.parse(address)
-            except AddressError:
+            parsed = AddrSpec.try_parse(address)
+            if parsed is None:
                 return None
+            address = parsed
         return self._exact.get(address.key) or self._subaddress(address) or self._domain(address)
 
     def _subaddress(self, address: AddrSpec) -> OwnAddress | None:
@@ -334,7 +383,7 @@ class AddressBook:
             local = address.local
             while separator in local:
                 local = local.rpartition(separator)[0]
-                own = self._exact.get(f"{local.casefold()}@{domain_key(address.domain)}")
+                own = self._exact.get(f"{_folded(local)}@{domain_key(address.domain)}")
                 if own and self._separators.get(own.account_id) == separator:
                     detail = address.local[len(local) + len(separator) :]
                     return attrs.evolve(own, role=AddressRole.SUBADDRESS, detail=detail)

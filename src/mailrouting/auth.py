@@ -21,7 +21,7 @@ from typing import NoReturn, final
 
 import attrs
 
-from mailrouting.addresses import has_control
+from mailrouting.addresses import find_control, find_unsendable
 from mailrouting.errors import ConfigurationError, LoginStringError
 
 __all__ = [
@@ -41,7 +41,6 @@ __all__ = [
 ]
 
 _SEPARATORS = "\\/"
-_UNSENDABLE = re.compile("[\0\x01\r\n\ud800-\udfff]")
 _QUOTED_LOCAL_PART = re.compile(r'"(?:[^"\\]|\\.)*"(?=@)')
 
 
@@ -57,7 +56,7 @@ def _fail(text: str, position: int, expected: str) -> NoReturn:
 
 
 def _refuse_control(text: str) -> None:
-    if (position := has_control(text)) is not None:
+    if (position := find_control(text)) is not None:
         _fail(text, position, "a printable character")
 
 
@@ -343,7 +342,7 @@ def _first(wanted: tuple[Mechanism, ...], offered: Collection[Mechanism]) -> Mec
 
 def _guard(value: str, *, what: str) -> str:
     """Refuse what would end or split a field on the wire, or fail to encode with the value shown."""
-    if _UNSENDABLE.search(value):
+    if find_unsendable(value) is not None:
         raise ConfigurationError(
             f"{what} has a NUL, SOH, CR, LF or half a surrogate pair; it is not sent",
             hint="Enter it again: a line end was probably pasted with it.",
@@ -396,7 +395,5 @@ def login_arguments(attempt: LoginAttempt, credential: Credential) -> tuple[str,
         ConfigurationError: A NUL, SOH, CR, LF or half a surrogate pair stands in the name or in
             the secret.
     """
-    return (
-        _guard(attempt.authentication_identity, what="the login name"),
-        _guard(credential.secret.reveal(), what="the secret"),
-    )
+    name = _guard(attempt.authentication_identity, what="the login name")
+    return name, _guard(credential.secret.reveal(), what="the secret")

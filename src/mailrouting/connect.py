@@ -7,7 +7,7 @@ from mailrouting.accounts import EmailAccount
 from mailrouting.auth import Credential, MailProtocol, Password
 from mailrouting.errors import ConfigurationError
 from mailrouting.session import Credentials, Direction, MailSession, SessionOpener
-from mailrouting.wire._guard import own_inbound
+from mailrouting.wire.guard import own_inbound
 from mailrouting.wire.imap import ImapSession, Timeouts
 from mailrouting.wire.tls import tls_context
 
@@ -85,10 +85,11 @@ def connect(
             hint="Choose IMAP for this account.",
         )
     return ImapSession.connect(
-        account,
+        inbound,
         credentials.get(account.id, Direction.INBOUND),
         tls=tls or tls_context(),
         timeouts=timeouts,
+        account_id=account.id,
     )
 
 

@@ -7,23 +7,17 @@ opens a connection; whether a server takes the login is for the probe to find ou
 import collections
 import enum
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 import attrs
 
-from mailrouting.accounts import (
-    AliasUse,
-    ArrivesIn,
-    EmailAccount,
-    InboundSettings,
-    Problem,
-    Severity,
-)
+from mailrouting.accounts import ArrivesIn, EmailAccount, Problem, Severity
 from mailrouting.accounts.checks import error, own_problems, warning
+from mailrouting.accounts.claims import Claims, book_of
 from mailrouting.accounts.plain import read_document, write_document
-from mailrouting.addresses import AddressBook, AddressRole, AddrSpec, OwnAddress, domain_key
-from mailrouting.errors import AccountError, RecordNotFoundError
+from mailrouting.addresses import AddressBook, AddrSpec
+from mailrouting.errors import RecordNotFoundError
 
 __all__ = [
     "Department",
@@ -36,12 +30,6 @@ __all__ = [
 ]
 
 _Found = TypeVar("_Found")
-
-_ROLES = {
-    AliasUse.SEND_AS: AddressRole.ALIAS,
-    AliasUse.RECEIVE_ONLY: AddressRole.RECEIVE_ONLY,
-    AliasUse.RETIRED: AddressRole.RETIRED,
-}
 
 
 class DepartmentStatus(enum.Enum):
@@ -119,6 +107,10 @@ class Directory:
         """Return the account with this id, or None; the first one when ids are not unique."""
         return self._accounts.get(account_id)
 
+    def fetched_accounts(self) -> tuple[EmailAccount, ...]:
+        """Return the accounts that have a mailbox of their own, in order, disabled ones too."""
+        return tuple(account for account in self.accounts if account.mailbox is not None)
+
     def department(self, department_id: str) -> Department:
         """Return the department with this id.
 
@@ -144,11 +136,15 @@ class Directory:
     def address_book(self) -> AddressBook:
         """Our addresses; those of a disabled account stay ours, or its mail would loop."""
         people = (*self.agent_addresses, *filter(None, [self.admin_address]))
-        return _book(self.accounts, people)
+        return book_of(self.accounts, people)
 
     @functools.cached_property
     def _accounts(self) -> dict[str | None, EmailAccount]:
         return {account.id: account for account in reversed(self.accounts)}
+
+    @functools.cached_property
+    def _claims(self) -> Claims:
+        return Claims.of(self.accounts, agents=self.agent_addresses, admin=self.admin_address)
 
     @functools.cached_property
     def _departments(self) -> dict[str | None, Department]:
@@ -165,11 +161,10 @@ class Directory:
         >>> [problem.code for problem in Directory().problems(alone)]
         ['account-unknown']
         """
-        others = tuple(other for other in self.accounts if other.id != account.id)
         return (
             *own_problems(account),
-            *_claim_problems(account, others, self),
-            *_mailbox_problems(account, others),
+            *self._claims.problems(account),
+            *_arrival_problems(account, self),
             *_default_problems(account, self),
         )
 
@@ -220,105 +215,20 @@ def _found(record: _Found | None, kind: str, record_id: str) -> _Found:
     return record
 
 
-def _book(accounts: Sequence[EmailAccount], people: Sequence[AddrSpec] = ()) -> AddressBook:
-    # Primary addresses first: they win over the same address as another account's alias.
-    own = [
-        OwnAddress(account_id=account.id, role=AddressRole.PRIMARY, addr=account.address.addr)
-        for account in accounts
-    ]
-    own += [
-        OwnAddress(account_id=account.id, role=_ROLES[alias.use], addr=alias.address.addr)
-        for account in accounts
-        for alias in account.aliases
-    ]
-    return AddressBook.build(
-        own,
-        separators=[(one.id, one.subaddress) for one in accounts if one.subaddress],
-        catch_all=[(domain, one.id) for one in accounts for domain in one.catch_all_domains],
-        people=people,
-    )
-
-
-def _addresses(account: EmailAccount) -> Iterator[tuple[str, AddrSpec]]:
-    yield "address", account.address.addr
-    for index, alias in enumerate(account.aliases):
-        yield f"aliases[{index}].address", alias.address.addr
-
-
-def _claim_problems(
-    account: EmailAccount, others: Sequence[EmailAccount], directory: Directory
-) -> Iterator[Problem]:
-    """Find addresses and domains that belong to somebody else."""
-    owners = {addr.key: other.id for other in reversed(others) for _, addr in _addresses(other)}
-    agents = {address.key for address in directory.agent_addresses}
-    admin = directory.admin_address.key if directory.admin_address else None
-    seen: set[str] = set()
-    for field, address in _addresses(account):
-        if address.key in owners:
-            text = f"{address} belongs to the account {owners[address.key]!r} already."
-            yield error(field, "address-taken", text)
-        if address.key in seen:
-            yield error(field, "address-twice", f"{address} stands twice in this account.")
-        if address.key == admin:
-            text = f"{address} is the admin's address; notices about a failing mailbox go there."
-            yield error(field, "address-admin", text)
-        if address.key in agents:
-            yield error(field, "address-agent", f"{address} is an agent's own address.")
-        seen.add(address.key)
-    domains = {
-        domain_key(domain): other.id for other in others for domain in other.catch_all_domains
-    }
-    for index, domain in enumerate(account.catch_all_domains):
-        if taken_by := domains.get(domain_key(domain)):
-            text = f"Mail to {domain} arrives at the account {taken_by!r} already."
-            yield error(f"catch_all_domains[{index}]", "domain-taken", text)
-    bounces = account.outbound.bounce_address if account.outbound else None
-    if bounces is not None and _book((account, *others)).find(bounces) is None:
-        text = f"{bounces} is none of our addresses: bounces would never be seen."
-        yield warning("outbound.bounce_address", "bounce-elsewhere", text)
-
-
-def _mailbox_problems(account: EmailAccount, others: Sequence[EmailAccount]) -> Iterator[Problem]:
-    if isinstance(account.inbound, ArrivesIn):
-        yield from _arrival_problems(account, account.inbound.account_id, others)
+def _arrival_problems(account: EmailAccount, directory: Directory) -> Iterator[Problem]:
+    if not isinstance(account.inbound, ArrivesIn):
         return
-    mailbox = _mailbox(account)
-    for other in others:
-        if mailbox is not None and mailbox == _mailbox(other):
-            text = (
-                f"The account {other.id!r} reads this folder of this mailbox already; "
-                f"let this address arrive in {other.id!r} instead."
-            )
-            yield error("inbound", "mailbox-taken", text)
-
-
-def _mailbox(account: EmailAccount) -> tuple[str, str, str] | None:
-    """Name the folder that an enabled account reads, whatever protocol and port it takes."""
-    inbound = account.inbound
-    if not isinstance(inbound, InboundSettings) or not (account.enabled and inbound.enabled):
-        return None
-    try:
-        host = inbound.endpoint.resolve(inbound.protocol).host
-    except AccountError:
-        return None
-    folder = "INBOX" if inbound.folder.upper() == "INBOX" else inbound.folder
-    return host, inbound.login.username.casefold(), folder
-
-
-def _arrival_problems(
-    account: EmailAccount, target_id: str, others: Sequence[EmailAccount]
-) -> Iterator[Problem]:
-    field = "inbound.arrives_in"
+    field, target_id = "inbound.arrives_in", account.inbound.account_id
     if target_id == account.id:
         yield error(field, "arrives-in-itself", "Mail cannot arrive in the account's own mailbox.")
         return
-    target = next((other for other in others if other.id == target_id), None)
+    target = directory.find_account(target_id)
     if target is None:
         yield error(field, "account-unknown", f"There is no account {target_id!r}.")
-    elif not isinstance(target.inbound, InboundSettings):
+    elif target.mailbox is None:
         text = f"The account {target_id!r} has no mailbox of its own."
         yield error(field, "account-without-mailbox", text)
-    elif not (target.enabled and target.inbound.enabled):
+    elif not (target.enabled and target.mailbox.enabled):
         text = f"The mailbox of the account {target_id!r} is not polled: it is disabled."
         yield warning(field, "account-disabled", text)
 

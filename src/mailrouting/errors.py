@@ -23,7 +23,8 @@
        └─ TransactionMisuseError       the hook began, committed or rolled back, or wrote elsewhere
 
 An error's text is the fact, then what was found and what is expected. Evidence is in attributes,
-`hint` is one sentence that says what to do. No text holds a password or a token.
+`hint` is one sentence that says what to do. No text holds a password or a token. The first two under
+`ConfigurationError` share a private base for their attributes, which nobody is meant to catch.
 """
 
 from collections.abc import Sequence

@@ -21,7 +21,13 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from mailrouting.accounts import AcknowledgeWhen, EmailAccount, InboundSettings, Severity
+from mailrouting.accounts import (
+    AcknowledgeWhen,
+    EmailAccount,
+    InboundSettings,
+    Severity,
+    canonical_folder,
+)
 from mailrouting.directory import Directory
 from mailrouting.errors import (
     AccountError,
@@ -32,14 +38,15 @@ from mailrouting.errors import (
     StaleWriteError,
 )
 from mailrouting.health import HealthState, after_failure, after_success
-from mailrouting.hooks import FindsByKey, HelpDesk, Observes, Rule
+from mailrouting.hooks import Event, FindsByKey, HelpDesk, Observes, Rule
 from mailrouting.intake.acknowledging import Acknowledger, touches_server
 from mailrouting.intake.attempting import Attempts
 from mailrouting.intake.calling import calling, ours
 from mailrouting.intake.collecting import Batch, Collector, FetchLimits, cutoff
 from mailrouting.intake.converting import Converter
 from mailrouting.intake.explaining import Explanation, FindsThreads, explain
-from mailrouting.intake.reports import Converted, FetchReport, RunStatus
+from mailrouting.intake.reports import Converted, FetchReport, RunStatus, failed, skipped
+from mailrouting.reading import ReadingLimits
 from mailrouting.records import Lease, MailboxKey, PutStatus
 from mailrouting.routing import RoutingPolicy
 from mailrouting.session import MailSession, SessionOpener
@@ -71,7 +78,8 @@ class _Run:
     lease: Lease
     stored: int = 0
     reappeared: int = 0
-    skipped: int = 0
+    too_old: int = 0
+    unread: int = 0
     acknowledged: int = 0
     converted: list[Converted] = attrs.field(factory=list[Converted])
     error: MailroutingError | None = None
@@ -83,7 +91,8 @@ class _Run:
             because=str(self.error or ""),
             stored=self.stored,
             reappeared=self.reappeared,
-            skipped=self.skipped,
+            too_old=self.too_old,
+            unread=self.unread,
             converted=tuple(self.converted),
             acknowledged=self.acknowledged,
             error=self.error,
@@ -94,8 +103,8 @@ class _Run:
 class Fetcher(Generic[Tx]):
     """Run accounts: from their mailboxes to the host's tickets.
 
-    Holds no state of its own. Several threads or processes may run the same accounts at once when
-    storage, desk and credentials allow it: leases and claims keep them apart.
+    Holds no state of its own. Threads and processes may run the same accounts at once when storage,
+    desk and credentials allow it: leases and claims keep them apart.
 
     Attributes:
         accounts: What is configured; asked once a run.
@@ -106,6 +115,7 @@ class Fetcher(Generic[Tx]):
         rules: The host's rules, in order.
         policy: The host's choices of routing.
         limits: Bounds of a run.
+        reading: How far to look into a mail.
         worker: Who runs, for leases and claims.
         jitter: Returns a number from 0 to 1 to spread retries; pass `random.random`.
     """
@@ -118,6 +128,7 @@ class Fetcher(Generic[Tx]):
     rules: Sequence[Rule] = ()
     policy: RoutingPolicy = attrs.field(factory=RoutingPolicy)
     limits: FetchLimits = attrs.field(factory=FetchLimits)
+    reading: ReadingLimits = attrs.field(factory=ReadingLimits)
     worker: str = "fetch"
     jitter: Callable[[], float] = lambda: 0.5
 
@@ -146,17 +157,14 @@ class Fetcher(Generic[Tx]):
 
         One account's trouble is in its report and never stops the others.
         """
-        accounts = self.accounts.directory().accounts
-        yield from self._run_each(
-            [account.id for account in accounts if isinstance(account.inbound, InboundSettings)]
-        )
+        accounts = self.accounts.directory().fetched_accounts()
+        yield from self._run_each([account.id for account in accounts])
 
     def run_due(self) -> Iterator[FetchReport]:
         """Run every account whose time has come, the one that waits longest first.
 
-        An account is due when it was never looked at, when `fetch_every` has passed since the last
-        run, or, after a failure, at the time in its health: a refused login is not tried so often
-        that the server locks it out. For what calls often: cron, a timer, a loop.
+        An account is due when it is new, when `fetch_every` has passed, or, after a failure, at the
+        time in its health, so that a refused login is not locked out. For cron, timers and loops.
 
         Raises:
             StorageError: The healths cannot be read.
@@ -164,9 +172,9 @@ class Fetcher(Generic[Tx]):
         now = self.clock()
         due: list[tuple[datetime, str]] = []
         for account in self.accounts.directory().accounts:
-            if isinstance(account.inbound, InboundSettings):
+            if account.mailbox is not None:
                 health = self.storage.health(account.id)
-                usual = health.checked_at + account.inbound.fetch_every if health else now
+                usual = health.checked_at + account.mailbox.fetch_every if health else now
                 due.append(((health and health.next_attempt_at) or usual, account.id))
         yield from self._run_each([account_id for at, account_id in sorted(due) if at <= now])
 
@@ -181,22 +189,22 @@ class Fetcher(Generic[Tx]):
         """
         directory = self.accounts.directory()
         account = directory.account(account_id)
-        inbound = account.inbound
-        if not isinstance(inbound, InboundSettings):
-            return _skipped(account, "it has no mailbox of its own")
+        inbound = account.mailbox
+        if inbound is None:
+            return skipped(account.id, "it has no mailbox of its own")
         for is_on, because in (
             (directory.fetching, "fetching is switched off for all accounts"),
             (account.enabled, "the account is disabled"),
             (inbound.enabled, "fetching its mailbox is switched off"),
         ):
             if not is_on:
-                return _skipped(account, because)
+                return skipped(account.id, because)
         try:
             lease = self._lease(account, inbound)
         except Exception as error:  # noqa: BLE001 - one account's trouble stops no other
-            return _failed(account, ours(error))
+            return failed(account.id, ours(error))
         if lease is None:
-            return _skipped(account, "another worker is at it")
+            return skipped(account.id, "another worker is at it")
         run = _Run(account=account, inbound=inbound, directory=directory, lease=lease)
         try:
             return self._hold(run)
@@ -217,7 +225,11 @@ class Fetcher(Generic[Tx]):
         """
         attempts = Attempts(
             converter=Converter(
-                storage=self.storage, desk=self.desk, rules=self.rules, policy=self.policy
+                storage=self.storage,
+                desk=self.desk,
+                rules=self.rules,
+                policy=self.policy,
+                reading=self.reading,
             ),
             clock=self.clock,
             max_attempts=self.limits.max_attempts,
@@ -286,7 +298,6 @@ class Fetcher(Generic[Tx]):
                 uidvalidity=status.uidvalidity,
                 uidnext=status.uidnext,
                 cutoff=cutoff(run.inbound.first_run, self.clock()),
-                now=self.clock(),
             )
             acknowledger = Acknowledger(session=session, storage=self.storage, inbound=run.inbound)
             self._settle(run, acknowledger)  # what an earlier run left
@@ -303,6 +314,8 @@ class Fetcher(Generic[Tx]):
                 self._put(run, batch)
                 if not batch.cut_short:
                     self._settle(run, acknowledger)
+            run.unread = len(collector.unread)
+            run.error = run.error or collector.trouble
         finally:
             session.close()
 
@@ -313,8 +326,8 @@ class Fetcher(Generic[Tx]):
     def _put(self, run: _Run, batch: Batch) -> None:
         now = self.clock()
         if batch.old:
-            self.storage.intake_skip(batch.old, lease=run.lease, now=now)
-            run.skipped += len(batch.old)
+            self.storage.intake_skip(batch.old, lease=run.lease)
+            run.too_old += len(batch.old)
         results = self.storage.intake_put(batch.mails, lease=run.lease, now=now)
         statuses = [result.status for result in results]
         run.stored += statuses.count(PutStatus.CREATED)
@@ -359,32 +372,21 @@ class Fetcher(Generic[Tx]):
         self.storage.save_health(after)
         was_ok = before is None or before.state is HealthState.OK
         if run.error is not None and was_ok:
-            self._tell(account_id, "account-failed", type(run.error).__name__)
+            self._tell(account_id, Event.ACCOUNT_FAILED, type(run.error).__name__)
         elif run.error is None and not was_ok:
-            self._tell(account_id, "account-recovered", "")
+            self._tell(account_id, Event.ACCOUNT_RECOVERED, "")
 
-    def _tell(self, account_id: str, event: str, detail: str) -> None:
+    def _tell(self, account_id: str, event: Event, detail: str) -> None:
         if not isinstance(self.desk, Observes):
             return
         try:
             self.desk.observe(account_id, event, detail)
         except Exception:  # noqa: BLE001 - whoever listens stops no mail
-            _log.exception("observe raised on %s", event)
-
-
-def _skipped(account: EmailAccount, because: str) -> FetchReport:
-    return FetchReport(account_id=account.id, status=RunStatus.SKIPPED, because=because)
-
-
-def _failed(account: EmailAccount, error: MailroutingError) -> FetchReport:
-    return FetchReport(
-        account_id=account.id, status=RunStatus.FAILED, because=str(error), error=error
-    )
+            _log.exception("observe raised on %s", event.value)
 
 
 def _mailbox(account: EmailAccount, inbound: InboundSettings) -> MailboxKey:
-    folder = "INBOX" if inbound.folder.upper() == "INBOX" else inbound.folder
-    return MailboxKey(account.id, inbound.protocol, folder)
+    return MailboxKey(account.id, inbound.protocol, canonical_folder(inbound.folder))
 
 
 def _refuse_problems(run: _Run) -> None:

@@ -9,6 +9,7 @@ through another connection: `TransactionMisuseError`, and nothing of it stays. W
 becomes a `HookError`; the attempt counts, unless it raised `StorageUnavailableError`.
 """
 
+import enum
 from collections.abc import Callable
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -28,10 +29,12 @@ from mailrouting.records import (
 )
 
 __all__ = [
+    "Event",
     "FindsByKey",
     "FindsByNumber",
     "HelpDesk",
     "KnowsPeople",
+    "Listener",
     "Observes",
     "Prepares",
     "RecordsBounces",
@@ -122,14 +125,33 @@ class RecordsBounces(Protocol[Tx_contra]):
         ...
 
 
+class Event(enum.StrEnum):
+    """Say what happened."""
+
+    CONVERTED = "converted"
+    """A mail has its outcome; the detail names row and kind."""
+    FAILED = "failed"
+    """A try failed and comes again; the detail names row and error."""
+    QUARANTINED = "quarantined"
+    """A mail was set aside for a person; the detail names row and reason in a word."""
+    ACCOUNT_FAILED = "account-failed"
+    """An account that was well failed; the detail names the error. Said once, not each run."""
+    ACCOUNT_RECOVERED = "account-recovered"
+    """An account that had failed is well again."""
+
+
+Listener = Callable[[str, Event, str], None]
+"""Hear of an event: account id, event, detail; what `Observes.observe` is."""
+
+
 @runtime_checkable
 class Observes(Protocol):
     """Hear what happened, after it did."""
 
-    def observe(self, account_id: str, event: str, detail: str) -> None:
-        """Take note: `converted`, `failed`, `quarantined`, `account-failed`, `account-recovered`.
+    def observe(self, account_id: str, event: Event, detail: str) -> None:
+        """Take note of an event.
 
-        Called outside of any transaction; what it raises is reported and harms no mail. Neither
+        Called outside of any transaction; what it raises is reported and harms no mail. No
         argument holds content of a mail or a secret.
         """
         ...

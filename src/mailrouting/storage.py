@@ -121,7 +121,7 @@ class Storage(Protocol[Tx_co]):
         S9. `intake_fail` frees the claim and keeps the failure; with `counts=False` it gives the
             attempt back.
         S10. `unacknowledged` lists positions of the mailbox's present generation that the server
-            was not told about, lowest first; `acknowledged` takes them off. Idempotent.
+            was not told about, lowest first; `mark_acknowledged` takes them off. Idempotent.
         S11. `find_threads` returns every record of an id, oldest first; equal records are kept
             once.
         S12. Listing order is by id. What was returned is a value.
@@ -184,7 +184,6 @@ class Storage(Protocol[Tx_co]):
         uidvalidity: int | None,
         uidnext: int | None,
         cutoff: datetime | None = None,
-        now: datetime | None = None,
     ) -> Stream:
         """Compare the server's numbering with the stored one, and store it (S3).
 
@@ -194,7 +193,6 @@ class Storage(Protocol[Tx_co]):
             uidnext: As the server told; None when it did not.
             cutoff: Used when the mailbox is opened for the first time ever; else the stored one
                 holds.
-            now: The time.
         """
         ...
 
@@ -218,9 +216,7 @@ class Storage(Protocol[Tx_co]):
         """
         ...
 
-    def intake_skip(
-        self, positions: Sequence[Position], *, lease: Lease, now: datetime | None = None
-    ) -> None:
+    def intake_skip(self, positions: Sequence[Position], *, lease: Lease) -> None:
         """Remember positions older than the cut-off, so that they are not asked for again."""
         ...
 
@@ -253,7 +249,6 @@ class Storage(Protocol[Tx_co]):
         *,
         retry_at: datetime,
         counts: bool,
-        now: datetime | None = None,
     ) -> None:
         """End an attempt that failed (S9).
 
@@ -262,9 +257,7 @@ class Storage(Protocol[Tx_co]):
         """
         ...
 
-    def conclude(
-        self, claim: Claim, write: Callable[[Tx_co], Conclusion], *, now: datetime | None = None
-    ) -> Outcome:
+    def conclude(self, claim: Claim, write: Callable[[Tx_co], Conclusion]) -> Outcome:
         """Store the outcome together with what the host writes (S7, S8, S17, S18).
 
         What `write` raises leaves this method unchanged, unless it is the database's complaint
@@ -327,7 +320,7 @@ class Storage(Protocol[Tx_co]):
         """
         ...
 
-    def acknowledged(self, positions: Sequence[Position], *, lease: Lease) -> None:
+    def mark_acknowledged(self, positions: Sequence[Position], *, lease: Lease) -> None:
         """Remember that the server was told, or is not to be told (S10)."""
         ...
 

@@ -23,9 +23,9 @@ __all__ = [
     "subject_numbers",
 ]
 
-MOST_IDS = 20
-MOST_NUMBERS = 3
-LONGEST_SUBJECT = 998
+_MOST_IDS = 20
+_MOST_NUMBERS = 3
+_LONGEST_SUBJECT = 998
 
 DEFAULT_NUMBER_PATTERN = re.compile(r"#([0-9]{1,18})(?![0-9A-Za-z])")
 """`#4711`, bare or in brackets: the number as people see it in a subject."""
@@ -47,16 +47,18 @@ class Evidence:
         ticket: Where to.
         value: The Message-ID or number that was found.
         account_id: The account whose mail the Message-ID was; None for a subject number.
+        sent: Whether that mail left from us.
     """
 
     kind: EvidenceKind
     ticket: TicketId
     value: str
     account_id: str | None = None
+    sent: bool = False
 
 
 def _usable(ids: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(filter(None, ids)))[:MOST_IDS]
+    return tuple(dict.fromkeys(filter(None, ids)))[:_MOST_IDS]
 
 
 def referenced_ids(message: Message) -> tuple[str, ...]:
@@ -85,9 +87,9 @@ def subject_numbers(
         message: The mail.
         pattern: With one group that holds the number. It sees at most 998 characters.
     """
-    subject = (message.subject or "")[:LONGEST_SUBJECT]
+    subject = (message.subject or "")[:_LONGEST_SUBJECT]
     found = (match.group(1) for match in pattern.finditer(subject))
-    return tuple(dict.fromkeys(found))[:MOST_NUMBERS]
+    return tuple(dict.fromkeys(found))[:_MOST_NUMBERS]
 
 
 def gather(
@@ -111,7 +113,11 @@ def gather(
     order = {message_id: index for index, message_id in enumerate(ids)}
     records = sorted(
         (record for record in stored if record.message_id in order),
-        key=lambda record: (order[record.message_id], record.account_id != account_id),
+        key=lambda record: (
+            order[record.message_id],
+            record.account_id != account_id,
+            not record.sent,
+        ),
     )
     found = [
         Evidence(
@@ -119,6 +125,7 @@ def gather(
             ticket=record.ticket,
             value=record.message_id,
             account_id=record.account_id,
+            sent=record.sent,
         )
         for record in records
     ]

@@ -3,46 +3,8 @@
 import json
 
 import pytest
-from click.testing import CliRunner
 
-from mailrouting.cli.main import main
 from mailrouting.testing import make_message
-
-CONFIG = """
-state = "state.sqlite"
-default_account = "support"
-
-[accounts.support]
-address = "Support <support@desk.example>"
-password_env = "SUPPORT_PASSWORD"
-
-[accounts.support.inbound]
-protocol = "imap"
-endpoint = "imaps://127.0.0.1:1"
-login = 'agent@desk.example\\support@desk.example'
-first_run = "all"
-processed = { action = "move", folder = "Done" }
-
-[accounts.support.outbound]
-endpoint = "smtp.desk.example"
-
-[departments.sales]
-outgoing = "support"
-"""
-
-
-@pytest.fixture
-def run():
-    """Return a function that runs the command."""
-    return lambda *arguments, **options: CliRunner().invoke(main, arguments, **options)
-
-
-@pytest.fixture
-def config(tmp_path):
-    """Return the path of a configuration file that is right."""
-    path = tmp_path / "desk.toml"
-    path.write_text(CONFIG, "utf-8")
-    return path
 
 
 def test_login_says_who_authenticates_and_whose_mailbox_is_opened(run):
@@ -60,6 +22,14 @@ def test_login_points_at_what_is_wrong(run):
     result = run("login", r"agent@desk.example\\")
     assert result.exit_code == 2
     assert "position 19" in result.output
+
+
+def test_login_notices_that_the_shell_took_the_backslash(run):
+    """Two addresses without a separator are one login, and the likely reason is said."""
+    result = run("login", "agent@desk.examplesales@desk.example")
+    assert result.exit_code == 0
+    assert "no separator found: quote the string" in result.stdout
+    assert "note" not in run("login", "sales@desk.example").stdout
 
 
 def test_inspect_prints_one_json_object_a_file_in_order(run, tmp_path):
@@ -104,12 +74,13 @@ def test_explain_reads_standard_input(run, config):
 
 
 def test_explain_wants_a_known_account(run, config, tmp_path):
-    """An account that is not configured is an error with status 1."""
+    """An account that is not configured is an error with status 2 that says which there are."""
     path = tmp_path / "a.eml"
     path.write_bytes(make_message())
     result = run("explain", "--config", str(config), "--account", "nobody", str(path))
-    assert result.exit_code == 1
-    assert "nobody" in result.output
+    assert result.exit_code == 2
+    assert "--account: there is no account 'nobody'" in result.stderr
+    assert "Name one of: support." in result.stderr
 
 
 def test_resolve_says_which_address_answers_and_why(run, config):
@@ -131,6 +102,25 @@ def test_resolve_shows_what_was_tried(run, config):
     result = run("resolve", "--config", str(config), "--department", "sales")
     assert result.exit_code == 1
     assert "no outbound server" in result.output
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--department", "nope", "Name one of: sales."),
+        ("--choice", "nope", "Name one of: support;"),
+        ("--received-by", "nobody@desk.example", "Name one of: support;"),
+        ("--answered-from", "junk", "'@'"),
+        ("--to", "junk", "'@'"),
+    ],
+)
+def test_resolve_refuses_what_does_not_exist(run, config, option, value, expected):
+    """An option that names nothing ends with status 2, its name, and what there is."""
+    result = run("resolve", "--config", str(config), option, value)
+    assert result.exit_code == 2
+    assert f"mailrouting: {option}: " in result.stderr
+    assert expected in result.stderr
+    assert result.stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -176,9 +166,11 @@ def test_fetch_reports_a_failed_account_and_ends_with_1(run, config):
     """A server that nobody runs is a failed account: its error and hint are shown."""
     result = run("fetch", "--config", str(config), env={"SUPPORT_PASSWORD": "geheim-8"})
     assert result.exit_code == 1, result.output
-    assert "support: failed" in result.output
-    assert "ConnectError" in result.output
+    assert "support: failed" in result.stdout
+    assert "support: ConnectError: no session with 127.0.0.1:1" in result.stderr
     assert "geheim-8" not in result.output
+    again = run("fetch", "--config", str(config), env={"SUPPORT_PASSWORD": "geheim-8"})
+    assert "support: ConnectError" in again.stderr
 
 
 def test_fetch_for_machines_is_json(run, config):
@@ -190,6 +182,7 @@ def test_fetch_for_machines_is_json(run, config):
         "failed",
         "ConnectError",
     )
+    assert "support: ConnectError" in result.stderr
 
 
 def test_fetch_says_when_a_secret_is_missing(run, config):
@@ -200,10 +193,12 @@ def test_fetch_says_when_a_secret_is_missing(run, config):
 
 
 def test_fetch_refuses_an_unknown_account(run, config):
-    """An account that is not configured ends the run before anything is fetched."""
+    """An account that is not configured ends the run before anything is fetched or made."""
     result = run("fetch", "--config", str(config), "--account", "nobody")
-    assert result.exit_code == 1
-    assert "nobody" in result.output
+    assert result.exit_code == 2
+    assert "--account: there is no account 'nobody'" in result.stderr
+    assert "Name one of: support." in result.stderr
+    assert [entry.name for entry in config.parent.iterdir()] == ["desk.toml"]
 
 
 def test_demo_opens_nothing_twice(run, tmp_path):

@@ -27,7 +27,7 @@ class PutsOneByOne(SqliteStorage):
 class ConcludesInTwoSteps(SqliteStorage):
     """The outcome commits before the threads."""
 
-    def conclude(self, claim, write, *, now=None):
+    def conclude(self, claim, write):
         kept = []
 
         def first(tx):
@@ -35,7 +35,7 @@ class ConcludesInTwoSteps(SqliteStorage):
             kept.extend(conclusion.threads)
             return attrs.evolve(conclusion, threads=())
 
-        outcome = super().conclude(claim, first, now=now)
+        outcome = super().conclude(claim, first)
         self.remember_threads(kept)
         return outcome
 
@@ -79,24 +79,22 @@ class ClaimsTwice(MemoryStorage):
 class ConcludesAgain(MemoryStorage):
     """A later outcome replaces the first."""
 
-    def conclude(self, claim, write, *, now=None):
+    def conclude(self, claim, write):
         intake = self._intake[claim.row.id]
         if intake.row.state is IntakeState.DONE:
             intake.end(write(None).outcome)
             return intake.row.outcome
-        return super().conclude(claim, write, now=now)
+        return super().conclude(claim, write)
 
 
 class TrustsGreaterUidvalidity(MemoryStorage):
     """Only a greater uidvalidity begins a generation."""
 
-    def stream_open(self, lease, *, uidvalidity, uidnext, cutoff=None, now=None):
+    def stream_open(self, lease, *, uidvalidity, uidnext, cutoff=None):
         numbering = self._leased(lease).numbering
         if numbering and uidvalidity and uidvalidity < numbering.uidvalidity:
             uidvalidity = numbering.uidvalidity
-        return super().stream_open(
-            lease, uidvalidity=uidvalidity, uidnext=uidnext, cutoff=cutoff, now=now
-        )
+        return super().stream_open(lease, uidvalidity=uidvalidity, uidnext=uidnext, cutoff=cutoff)
 
 
 class CutsAtNul(MemoryStorage):
@@ -118,8 +116,8 @@ class FoldsCase(MemoryStorage):
 class KeepsAttempts(MemoryStorage):
     """An attempt is never given back."""
 
-    def intake_fail(self, claim, failure, *, retry_at, counts, now=None):
-        super().intake_fail(claim, failure, retry_at=retry_at, counts=True, now=now)
+    def intake_fail(self, claim, failure, *, retry_at, counts):
+        super().intake_fail(claim, failure, retry_at=retry_at, counts=True)
 
 
 class SortsUidsAsText(MemoryStorage):
@@ -157,20 +155,20 @@ class WorksAfterClose(MemoryStorage):
 class SwallowsErrors(MemoryStorage):
     """What a hook raises becomes an error of the storage."""
 
-    def conclude(self, claim, write, *, now=None):
+    def conclude(self, claim, write):
         def wrapped(tx):
             try:
                 return write(tx)
             except Exception as error:
                 raise StaleWriteError("lost", expected=1, found=2) from error
 
-        return super().conclude(claim, wrapped, now=now)
+        return super().conclude(claim, wrapped)
 
 
 class CommitsBeforeTheHookFails(SqliteStorage):
     """The host's rows stay when the conclusion is refused."""
 
-    def conclude(self, claim, write, *, now=None):
+    def conclude(self, claim, write):
         def committing(tx):
             conclusion = write(tx)
             tx.set_authorizer(None)
@@ -179,7 +177,7 @@ class CommitsBeforeTheHookFails(SqliteStorage):
             tx.execute("SAVEPOINT mailrouting_hook")
             return conclusion
 
-        return super().conclude(claim, committing, now=now)
+        return super().conclude(claim, committing)
 
 
 class LetsHooksUseIt(MemoryStorage):

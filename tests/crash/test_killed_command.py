@@ -21,6 +21,7 @@ SHARED = "shared@corp.example"
 
 CONFIG = """
 ca_file = "{ca_file}"
+default_account = "shared"
 
 [accounts.shared]
 address = "Shared <{shared}>"
@@ -39,7 +40,7 @@ processed = {{ action = "move", folder = "Done" }}
 @pytest.fixture
 def mailbox(dovecot):
     """Fill the shared mailbox."""
-    with dovecot._client(SHARED) as client:
+    with dovecot.client(SHARED) as client:
         for number in range(MAILS):
             raw = make_message(subject=f"mail {number}", to=SHARED)
             assert client.append("INBOX", "", "", raw)[0] == "OK"
@@ -118,7 +119,7 @@ def test_killed_at_spread_moments_each_mail_becomes_one_ticket(mailbox, command,
             "select outcome_kind, count(*) from mailrouting_intake group by outcome_kind"
         ).fetchall()
         assert outcomes == [("created", MAILS)], report
-    with mailbox._client(SHARED) as client:
+    with mailbox.client(SHARED) as client:
         counts = {
             folder: int(re.search(rb"MESSAGES (\d+)", client.status(folder, "(MESSAGES)")[1][0])[1])
             for folder in ("INBOX", "Done")

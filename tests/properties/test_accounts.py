@@ -25,7 +25,7 @@ from mailrouting.accounts import (
     TlsMode,
     TrustedAuthentication,
     account_from_dict,
-    to_dict,
+    account_to_dict,
 )
 from mailrouting.addresses import AddrSpec, NamedAddress
 from mailrouting.auth import Dialect, Login, MailProtocol
@@ -144,7 +144,7 @@ JSON = st.recursive(
 @given(ACCOUNTS)
 def test_an_account_reads_back_exactly(account):
     """Writing, JSON and reading give an equal account, sensible or not."""
-    assert account_from_dict(json.loads(json.dumps(to_dict(account)))) == account
+    assert account_from_dict(json.loads(json.dumps(account_to_dict(account)))) == account
 
 
 @given(DIRECTORIES)
@@ -170,7 +170,7 @@ def test_any_configuration_can_be_checked(directory, account):
 @given(ACCOUNTS, st.data())
 def test_a_broken_dictionary_is_an_account_error(account, data):
     """Whatever stands in any place, reading ends in an account or in an AccountError with a field."""
-    plain = json.loads(json.dumps(to_dict(account)))
+    plain = json.loads(json.dumps(account_to_dict(account)))
     place = plain
     while True:
         keys = sorted(place) if isinstance(place, dict) else list(range(len(place)))
@@ -185,5 +185,5 @@ def test_a_broken_dictionary_is_an_account_error(account, data):
         broken = error.field
     else:
         broken = None
-        assert account_from_dict(to_dict(read)) == read
+        assert account_from_dict(account_to_dict(read)) == read
     assert broken != ""

@@ -4,7 +4,7 @@ import contextlib
 
 from hypothesis import example, given, strategies as st
 
-from mailrouting.addresses import AddressBook, AddrSpec, NamedAddress, has_control
+from mailrouting.addresses import AddressBook, AddrSpec, NamedAddress, find_control
 from mailrouting.auth import (
     Dialect,
     LoginAttempt,
@@ -41,7 +41,7 @@ def test_a_login_string_reads_back_or_is_refused(text):
         assert login.text == text.strip(" \t")
         return
     assert str(login) == text.strip(" \t")
-    assert has_control(login.text) is None
+    assert find_control(login.text) is None
     assert login.username
     assert login.text.endswith(login.username)
     if login.authname is None:

@@ -142,40 +142,36 @@ class DovecotServer:
         self.ca_file = str(root / "ca.pem")
         self.log = log
 
-    def _client(self, username, folder=None):
+    def client(self, username, folder=None):
+        """Return another session on a mailbox, logged in, perhaps with a folder open."""
         client = imaplib.IMAP4(self.host, self.port, timeout=30)
         client.login(username, PASSWORD)
         if folder is not None:
             client.select(folder)
         return client
 
-    def add_folder(self, username, folder):
-        """Create a folder."""
-        with self._client(username) as client:
-            client.create(folder)
-
     def deliver(self, raw, *, to, folder="INBOX", received_at: datetime | None = None, flags=()):
         """Append a mail; return its UID."""
         when = imaplib.Time2Internaldate(received_at) if received_at else ""
-        with self._client(to) as client:
+        with self.client(to) as client:
             status, data = client.append(folder, " ".join(flags), when, raw)
             assert status == "OK", data
             return data[0].split(b"]")[0].split()[-1].decode()
 
     def expunge_elsewhere(self, username, uid, folder="INBOX"):
         """Remove a mail from another session."""
-        with self._client(username, folder) as client:
+        with self.client(username, folder) as client:
             client.uid("STORE", uid, "+FLAGS", r"(\Deleted)")
             client.uid("EXPUNGE", uid)
 
     def flag_elsewhere(self, username, uid, *flags, folder="INBOX"):
         """Set flags from another session."""
-        with self._client(username, folder) as client:
+        with self.client(username, folder) as client:
             client.uid("STORE", uid, "+FLAGS", f"({' '.join(flags)})")
 
     def flags(self, username, folder="INBOX"):
         """Return each mail's flags by UID, as another session sees them."""
-        with self._client(username) as client:
+        with self.client(username) as client:
             client.select(folder, readonly=True)
             found = {}
             for uid in client.uid("SEARCH", "ALL")[1][0].split():

@@ -27,7 +27,7 @@ from mailrouting.accounts import (
     TlsMode,
     TrustedAuthentication,
     account_from_dict,
-    to_dict,
+    account_to_dict,
 )
 from mailrouting.addresses import AddrSpec, NamedAddress
 from mailrouting.auth import Dialect, Login, MailProtocol, parse_login
@@ -286,7 +286,7 @@ def test_a_url_needs_a_valid_address():
 
 def test_a_dictionary_writes_everything_plainly():
     """Every field is there, in words, so that a later default changes no stored account."""
-    data = to_dict(FULL)
+    data = account_to_dict(FULL)
     assert data["schema"] == 1
     assert data["address"] == '"Help" <help@example.org>'
     assert data["aliases"] == [{"address": "old@example.org", "use": "retired"}]
@@ -317,7 +317,7 @@ def test_a_dictionary_writes_everything_plainly():
 
 def test_a_dictionary_goes_through_json_and_back():
     """What is written reads back as an equal account, JSON between them."""
-    assert account_from_dict(json.loads(json.dumps(to_dict(FULL)))) == FULL
+    assert account_from_dict(json.loads(json.dumps(account_to_dict(FULL)))) == FULL
 
 
 @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ def test_a_dictionary_goes_through_json_and_back():
 def test_every_form_of_a_value_reads_back(change):
     """Values that no short form can say are written in full, and read back equal."""
     account = attrs.evolve(FULL, **change)
-    assert account_from_dict(json.loads(json.dumps(to_dict(account)))) == account
+    assert account_from_dict(json.loads(json.dumps(account_to_dict(account)))) == account
 
 
 def test_what_is_left_out_has_its_default():
@@ -424,9 +424,9 @@ def nested(data, path, value):
 def test_a_wrong_dictionary_names_the_field_and_what_was_found(path, value, field, found):
     """The error has the dotted field, what was found and, where it applies, what is expected."""
     data = (
-        nested(to_dict(FULL), path, value)
+        nested(account_to_dict(FULL), path, value)
         if field != "schema"
-        else {**to_dict(FULL), "schema": value}
+        else {**account_to_dict(FULL), "schema": value}
     )
     if field is None:
         assert account_from_dict(data).defaults.department == value
@@ -440,7 +440,7 @@ def test_a_wrong_dictionary_names_the_field_and_what_was_found(path, value, fiel
 
 def test_a_missing_field_is_named():
     """A field without a default must be there."""
-    data = to_dict(FULL)
+    data = account_to_dict(FULL)
     del data["inbound"]["first_run"]
     with pytest.raises(AccountError, match="no default") as caught:
         account_from_dict(data)
@@ -449,8 +449,8 @@ def test_a_missing_field_is_named():
 
 def test_a_time_of_day_is_no_day():
     """A date with a time is refused where a day is meant."""
-    data = to_dict(FULL)
-    data["inbound"]["first_run"] = {"kind": "since", "since": datetime(2026, 1, 31)}  # noqa: DTZ001
+    data = account_to_dict(FULL)
+    data["inbound"]["first_run"] = {"kind": "since", "since": datetime(2026, 1, 31)}  # noqa: DTZ001 - the point
     with pytest.raises(AccountError):
         account_from_dict(data)
 
@@ -468,7 +468,7 @@ def test_a_time_of_day_is_no_day():
 )  # fmt: skip
 def test_a_secret_in_a_dictionary_is_refused_and_not_shown(path, value):
     """Secrets are no part of an account: a key for one is unknown, and its value is not echoed."""
-    data = nested(to_dict(FULL), path, value)
+    data = nested(account_to_dict(FULL), path, value)
     with pytest.raises(AccountError) as caught:
         account_from_dict(data).inbound.endpoint.resolve(IMAP)
     error = caught.value

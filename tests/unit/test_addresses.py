@@ -8,8 +8,10 @@ from mailrouting.addresses import (
     AddrSpec,
     NamedAddress,
     OwnAddress,
+    address_key,
     domain_key,
-    has_control,
+    find_control,
+    find_unsendable,
 )
 from mailrouting.errors import AddressError
 
@@ -150,7 +152,26 @@ def test_a_display_name_cannot_carry_a_header_field():
 @pytest.mark.parametrize("character", ["\0", "\x1f", "\x7f", "\x85", "\u2028", "\u2029"])
 def test_every_kind_of_control_character_is_found(character):
     """C0, DEL, C1 and the Unicode line separators count as control characters."""
-    assert has_control(f"ab{character}") == 2
+    assert find_control(f"ab{character}") == 2
+
+
+@pytest.mark.parametrize("character", ["\0", "\x01", "\r", "\n", "\ud83d"])
+def test_what_no_command_line_carries_is_found(character):
+    """What ends or splits a command, and half a surrogate pair, are told by their place."""
+    assert find_unsendable(f"ab{character}") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("Jane@BÜCHER.example", "jane@xn--bcher-kva.example"),
+        ('"jane"@b.example', "jane@b.example"),
+        ("No Address", "no address"),
+    ],
+)
+def test_an_address_that_others_wrote_is_folded_as_far_as_it_can_be(text, folded):
+    """An addr-spec has its key, any other text its case folded."""
+    assert address_key(text) == folded
 
 
 def test_the_book_knows_our_addresses_in_every_spelling():
@@ -216,3 +237,23 @@ def test_a_catch_all_domain_comes_last_and_spares_people():
     assert book.find("any@b.example").account_id == "all"
     assert book.find("jane@b.example") is None
     assert book.find("any@c.example") is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("straße@web.example", "strasse@web.example"),
+        ("a@faß.example", "a@fass.example"),
+        ("ſam@web.example", "sam@web.example"),
+    ],
+)
+def test_letters_that_look_related_stay_different_people(one, other):
+    """Folding is for case and normal form only: nobody is taken for somebody else."""
+    assert AddrSpec.parse(one).key != AddrSpec.parse(other).key
+
+
+def test_the_same_letter_in_two_forms_is_one():
+    """A composed and a decomposed letter are one, in local parts and in domains."""
+    assert AddrSpec.parse("zo\u00eb@b\u00fccher.example").key == (
+        AddrSpec.parse("ZOE\u0308@bu\u0308cher.example").key
+    )

@@ -228,6 +228,27 @@ def test_all_problems_of_an_account_are_told_at_once():
     ]
 
 
+def test_an_account_is_checked_against_the_others_not_against_its_older_self():
+    """What it gives up is free, what another has is taken, whatever stands under its own id."""
+    old = aliased("bounces@example.org")
+    desk = attrs.evolve(DESK, accounts=(old, SALES))
+    gives_up = outbound(bounce_address=AddrSpec.parse("bounces@example.org"))
+    assert [one.code for one in desk.problems(gives_up)] == ["bounce-elsewhere"]
+    shared = attrs.evolve(SALES, aliases=(*SALES.aliases, *old.aliases))
+    desk = attrs.evolve(DESK, accounts=(old, shared))
+    assert desk.problems(gives_up) == ()
+    assert [one.code for one in desk.problems(old)] == ["address-taken"]
+
+
+def test_accounts_that_are_fetched_have_a_mailbox_of_their_own():
+    """Others' mail arrives elsewhere; whether fetching is switched on is another question."""
+    guest = attrs.evolve(HELP, id="guest", inbound=ArrivesIn("help"))
+    off = attrs.evolve(SALES, enabled=False)
+    desk = Directory(accounts=(off, guest, attrs.evolve(HELP, id="none", inbound=None), HELP))
+    assert [account.id for account in desk.fetched_accounts()] == ["sales", "help"]
+    assert (guest.mailbox, HELP.mailbox) == (None, INBOUND)
+
+
 def test_without_departments_of_our_own_names_are_the_hosts_affair():
     """A host that keeps departments to itself may use any name."""
     account = attrs.evolve(HELP, defaults=TicketDefaults(department="anything"))

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from mailrouting.hooks import Event
 from mailrouting.reading import read
 from mailrouting.records import EntryDraft, EntryKind, Role, TicketDraft
 from mailrouting.stores.memory import MemoryTransaction
@@ -128,5 +129,5 @@ def test_prepare_and_observe():
     assert desk.prepare(one) is one
     desk.on_prepare = lambda _: None
     assert desk.prepare(one) is None
-    desk.observe("help", "converted", "intake 1")
-    assert desk.events == [("help", "converted", "intake 1")]
+    desk.observe("help", Event.CONVERTED, "intake 1")
+    assert desk.events == [("help", Event.CONVERTED, "intake 1")]

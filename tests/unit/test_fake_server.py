@@ -31,7 +31,7 @@ def server():
 
 def pop3(server):
     """Open the mailbox by POP3."""
-    session = server.open_session(USER, protocol=MailProtocol.POP3)
+    session = server.open_mailbox(USER, protocol=MailProtocol.POP3)
     session.open_folder("INBOX", writable=True)
     return session
 
@@ -82,7 +82,7 @@ def test_mistakes_of_a_test_are_told(server):
 def test_every_repr_says_what_it_holds(server):
     """Reprs count things, and show neither mail nor secret."""
     server.deliver(b"body-marker", to=USER)
-    session = server.open_session(USER)
+    session = server.open_mailbox(USER)
     assert repr(server) == "<FakeMailServer: 1 mailbox, 1 mail, 1 open session>"
     assert repr(session) == f"<FakeSession 1 of {USER}: no folder open>"
     session.open_folder("INBOX", writable=True)
@@ -103,7 +103,7 @@ def test_every_repr_says_what_it_holds(server):
 def test_commands_are_recorded_in_order(server):
     """Each is a frozen value with session, verb and arguments."""
     uid = server.deliver(b"x", to=USER)
-    session = server.open_session(USER)
+    session = server.open_mailbox(USER)
     session.open_folder("INBOX", writable=True)
     session.move([uid], "Done")
     session.close()
@@ -121,7 +121,7 @@ def test_a_fault_strikes_the_nth_command(server):
     """Faults count only their own verb, and strike as often as told."""
     server.deliver(b"x", to=USER)
     server.answer_no("FETCH", "LIMIT", nth=2, times=2)
-    session = server.open_session(USER)
+    session = server.open_mailbox(USER)
     session.open_folder("INBOX", writable=True)
     answers = []
     for _ in range(4):
@@ -134,14 +134,14 @@ def test_a_fault_strikes_the_nth_command(server):
 
 def test_going_offline_ends_open_sessions(server):
     """A session that was open is lost; closing it does not raise."""
-    session = server.open_session(USER)
+    session = server.open_mailbox(USER)
     server.go_offline()
     with pytest.raises(SessionLostError):
         session.open_folder("INBOX", writable=True)
     session.close()
     other = FakeMailServer()
     other.add_mailbox(USER)
-    kept = other.open_session(USER)
+    kept = other.open_mailbox(USER)
     other.go_offline()
     kept.close()
 
@@ -149,7 +149,7 @@ def test_going_offline_ends_open_sessions(server):
 def test_a_large_folder_comes_in_windows(server):
     """As on a real server, listing needs several windows."""
     uids = [server.deliver(b"", to=USER) for _ in range(1200)]
-    session = server.open_session(USER)
+    session = server.open_mailbox(USER)
     session.open_folder("INBOX", writable=True)
     windows = list(session.list_uids())
     assert len(windows) > 1
@@ -161,7 +161,7 @@ def test_without_uidplus_deleted_mail_is_only_marked():
     server = FakeMailServer(without=["uidplus"])
     server.add_mailbox(USER)
     uid = server.deliver(b"", to=USER)
-    session = server.open_session(USER)
+    session = server.open_mailbox(USER)
     session.open_folder("INBOX", writable=True)
     assert session.delete([uid]) == {uid}
     assert listed(session) == []
@@ -171,7 +171,7 @@ def test_without_uidplus_deleted_mail_is_only_marked():
 def test_pop3_has_one_folder_and_no_flags(server):
     """No UIDVALIDITY, no features, and other folders do not exist."""
     server.deliver(b"abc", to=USER, flags=[r"\Seen"])
-    session = server.open_session(USER, protocol=MailProtocol.POP3)
+    session = server.open_mailbox(USER, protocol=MailProtocol.POP3)
     status = session.open_folder("INBOX", writable=True)
     assert (status.uidvalidity, status.uidnext, status.messages) == (None, None, 1)
     assert session.features == frozenset()
@@ -225,7 +225,7 @@ def test_many_threads_may_use_one_server(server):
     def work():
         for _ in range(50):
             server.deliver(b"x", to=USER)
-        session = server.open_session(USER)
+        session = server.open_mailbox(USER)
         session.open_folder("INBOX", writable=True)
         session.move(listed(session), "Done")
         session.close()

@@ -83,7 +83,7 @@ def test_mail_and_lease_must_fit(storage):
     for mails, held in (([here], None), ([there], lease), ([MAIL], lease)):
         with pytest.raises(ValueError, match="lease"):
             storage.intake_put(mails, lease=held)
-    for use in (storage.intake_skip, storage.acknowledged):
+    for use in (storage.intake_skip, storage.mark_acknowledged):
         with pytest.raises(ValueError, match="lease"):
             use([Position(OTHER, 1, "1")], lease=lease)
     assert storage.intake_rows() == ()

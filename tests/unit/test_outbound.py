@@ -374,7 +374,8 @@ def test_cc_is_without_us_the_suppressed_and_those_in_to():
         ),
         suppressed=frozenset({"no@b.example"}),
     )
-    assert (to, cc) == (["a@b.example"], ["c@d.example"])
+    # In a catch-all domain colleagues have addresses too.
+    assert (to, cc) == (["a@b.example"], ["x@all.example", "c@d.example"])
 
 
 def test_without_a_customer_nobody_in_cc_is_written_to():

@@ -92,3 +92,12 @@ def test_anything_has_an_identity(raw):
 def test_a_body_without_header_is_a_body():
     """A leading blank line ends an empty header."""
     assert identify(b"\nStatus: text\n") != identify(b"\n\n")
+
+
+def test_a_forged_twin_with_another_answer_address_is_another_mail():
+    """Same id, From and body with another Reply-To or Date is no copy, so it suppresses nothing."""
+    true = b"Message-ID: <1@x>\r\nFrom: a@b.c\r\nDate: today\r\n\r\nhelp\r\n"
+    content = identify(true).content
+    assert identify(b"Received: by mx\r\n" + true).content == content
+    assert identify(b"Reply-To: eve@evil.example\r\n" + true).content != content
+    assert identify(true.replace(b"today", b"later")).content != content

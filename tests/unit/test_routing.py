@@ -102,10 +102,14 @@ def run(message, **changes):
     return decide(message, **{"directory": DIRECTORY, "fetched_for": "help", **changes})
 
 
-def stored(ticket="1", account_id="help"):
+def stored(ticket="1", account_id="help", *, sent=False):
     """Make evidence of a stored Message-ID."""
     return Evidence(
-        kind=EvidenceKind.STORED_ID, ticket=ticket, value="id@x.example", account_id=account_id
+        kind=EvidenceKind.STORED_ID,
+        ticket=ticket,
+        value="id@x.example",
+        account_id=account_id,
+        sent=sent,
     )
 
 
@@ -127,9 +131,6 @@ def ticket(name="1", *, on=(CARLA,), **changes):
 def step(decision, name):
     """Return the verdicts of a step."""
     return [one.verdict for one in decision.trace if one.step == name]
-
-
-# --- the table of evidence and sender ---------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -244,9 +245,6 @@ def test_weaker_evidence_is_asked_when_stronger_leads_nowhere():
     assert (decision.action, decision.ticket, decision.linked) == (Action.APPEND, "2", ())
 
 
-# --- which account received it ----------------------------------------------------------------
-
-
 def received(message, directory=DIRECTORY, fetched_for="help"):
     """Return account and address."""
     found, own, because = receiving_account(message, directory, fetched_for=fetched_for)
@@ -347,9 +345,6 @@ def test_the_receiving_accounts_defaults_hold():
     assert (decision.account_id, decision.department) == ("shop", "shop")
 
 
-# --- own loop, reports, what cannot be read ---------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "sender",
     ["help@desk.example", "support@desk.example", "OLD@desk.example", "help+x@desk.example"],
@@ -382,9 +377,47 @@ def test_a_bounce_of_known_mail_names_its_ticket():
     """A bounce goes to the ticket of the mail that it returns, a closed one too."""
     report = read(delivery_failure(make_message()))
     known = People(tickets={"1": ticket("5", accepts_entries=False, on=())})
-    decision = run(report, evidence=[number("2"), stored("1")], people=known)
+    decision = run(report, evidence=[number("2"), stored("1", sent=True)], people=known)
     assert (decision.action, decision.ticket) == (Action.BOUNCE, "5")
     assert not decision.may_autorespond
+
+
+def test_a_report_about_mail_that_we_did_not_send_touches_no_ticket():
+    """Anybody may forge a report; a customer's own Message-ID leads it nowhere."""
+    report = read(delivery_failure(make_message()))
+    decision = run(report, evidence=[stored("1")], people=people(ticket()))
+    assert (decision.action, decision.ticket) == (Action.BOUNCE, None)
+
+
+def test_a_squatted_id_does_not_capture_its_owners_reply():
+    """Of several tickets with one id the sender's own counts, whichever came first."""
+    squatters = ticket("1", on=("eve@evil.example", CARLA), requester="eve@evil.example")
+    own = ticket("2", requester=CARLA)
+    evidence = [stored("1"), stored("2")]
+    decision = run(mail(), evidence=evidence, people=people(squatters, own))
+    assert (decision.action, decision.ticket) == (Action.APPEND, "2")
+    both = people(squatters, attrs.evolve(own, requester="other@customer.example"))
+    unclear = run(mail(), evidence=evidence, people=both)
+    assert (unclear.action, unclear.linked) == (Action.OPEN, ("1", "2"))
+
+
+def test_one_id_in_two_of_our_mailboxes_is_no_rivalry():
+    """A mail to two mailboxes has a ticket in each; the answer goes to that of its own."""
+    here, there = ticket("1"), ticket("2", account_id="sales")
+    evidence = [stored("1"), stored("2", account_id="sales")]
+    decision = run(mail(), evidence=evidence, people=people(here, there))
+    assert (decision.action, decision.ticket) == (Action.APPEND, "1")
+
+
+@pytest.mark.parametrize(
+    "subject", ["Out of Office: Re: Printer", "Automatic reply: Printer", "Abwesenheitsnotiz: x"]
+)
+def test_a_weak_sign_alone_forbids_an_automatic_response(subject):
+    """A subject does not make a mail automatic, but enough to leave it unanswered by a machine."""
+    decision = run(mail(subject=subject))
+    assert decision.action is Action.OPEN
+    assert not decision.may_autorespond
+    assert "may be automatic" in decision.autorespond_because
 
 
 def test_a_bounce_of_unknown_mail_names_none():
@@ -399,9 +432,6 @@ def test_rules_do_not_see_bounces():
     """A bounce is one whatever the host's rules say."""
     report = read(delivery_failure(make_message()))
     assert run(report, rules=[pytest.fail]).action is Action.BOUNCE
-
-
-# --- the host's rules -------------------------------------------------------------------------
 
 
 def test_the_first_verdict_counts():
@@ -455,9 +485,6 @@ def test_a_rule_that_raises_is_not_hidden():
 
     with pytest.raises(ZeroDivisionError):
         run(mail(), rules=[broken])
-
-
-# --- copies -----------------------------------------------------------------------------------
 
 
 def row(number, *, account_id="help", at=NOW, outcome=OutcomeKind.CREATED, responded=False):
@@ -526,9 +553,6 @@ def test_without_a_message_id_nothing_is_a_copy():
 def test_without_a_row_there_are_no_copies():
     """`explain` of a mail that was never stored knows no copies."""
     assert run(mail(), copies=Copies(others=(row(1),))).action is Action.OPEN
-
-
-# --- automatic responses ----------------------------------------------------------------------
 
 
 def test_a_person_who_wrote_to_us_may_be_answered():
@@ -614,8 +638,6 @@ def test_an_entry_is_not_answered():
     decision = run(mail(), evidence=[stored()], people=people(ticket()))
     assert not decision.may_autorespond
 
-
-# --- is From proved? --------------------------------------------------------------------------
 
 MICROSOFT = TrustedAuthentication(topmost_without_id=True)
 
@@ -719,8 +741,6 @@ def test_an_ambiguous_from_is_never_proved():
     """With two senders nobody knows which one DMARC meant."""
     assert not proof(PROVED, from_=f"{CARLA}, dora@customer.example")
 
-
-# --- always -----------------------------------------------------------------------------------
 
 ADDRESSES = st.sampled_from(
     [

@@ -1,6 +1,7 @@
 """The SQLite store keeps a write hook inside its transaction, and SQLite's errors to itself."""
 
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from mailrouting.records import (
     MailboxKey,
     Outcome,
     OutcomeKind,
+    PutStatus,
     ThreadRecord,
 )
 from mailrouting.stores.sqlite import SqliteStorage
@@ -470,22 +472,89 @@ def test_busy_file(path, storage):
     assert len(claim(storage)) == 1
 
 
-def test_full_disk(path, storage):
-    """A disk without room is unavailable; nothing of the batch stays."""
+def test_full_disk(storage):
+    """A disk without room is unavailable; nothing of the batch stays, and later it goes on."""
+    raw = b"x" * 10**6
+    mails = [IntakeMail(account_id="b", raw=raw, identity=identify(raw))]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
+    try:
+        with pytest.raises(StorageUnavailableError):
+            storage.intake_put(mails, lease=None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert storage.intake_rows(account_id="b") == ()
+    assert storage.intake_put(mails, lease=None)[0].status is PutStatus.CREATED
+
+
+def test_a_pragma_that_a_hook_forgets_is_refused(storage):
+    """A connection-wide setting would outlive the hook and stop the thread's later writes."""
     put(storage)
     (claimed,) = claim(storage)
-    raw = b"x" * 10**6
+    with pytest.raises(TransactionMisuseError, match="query_only"):
+        storage.conclude(claimed, lambda tx: tx.execute("PRAGMA query_only = ON") and CONCLUSION)
+    assert storage.conclude(claimed, lambda tx: CONCLUSION) == CONCLUSION.outcome
 
-    def limit(tx):
-        # The smallest disk that this connection will ever see.
-        tx.execute("PRAGMA max_page_count = 40")
+
+def test_a_cursor_that_a_hook_keeps_half_read_hides_nothing_later(path, storage):
+    """The thread sees what others write afterwards, as if the cursor had been closed."""
+    put(storage)
+    (claimed,) = claim(storage)
+    kept = []
+
+    def careless(tx):
+        kept.append(tx.execute("select name from sqlite_master"))
+        kept[0].fetchone()
         return CONCLUSION
 
-    storage.conclude(claimed, limit)
-    mails = [IntakeMail(account_id="b", raw=raw, identity=identify(raw))]
-    with pytest.raises(StorageUnavailableError, match="full"):
-        storage.intake_put(mails, lease=None)
-    assert storage.intake_rows(account_id="b") == ()
+    storage.conclude(claimed, careless)
+    with SqliteStorage(path) as other:
+        raw = b"From: a@b.example\r\n\r\nnew"
+        other.intake_put([IntakeMail(account_id="a", raw=raw, identity=identify(raw))], lease=None)
+    assert len(claim(storage)) == 1
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["inherited", "opened in the child"])
+def test_what_a_forked_worker_commits_survives_its_parents_close(path, storage, fresh):
+    """Prefork servers open first and fork then; nothing that the child commits may vanish."""
+    put(storage)
+    ready, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        mine = SqliteStorage(path) if fresh else storage
+        mine.intake_rows()
+        os.read(ready, 1)
+        (claimed,) = claim(mine)
+        mine.conclude(claimed, lambda tx: CONCLUSION)
+        os._exit(0)
+    storage.close()
+    os.write(told, b"x")
+    assert os.waitpid(child, 0)[1] == 0
+    with SqliteStorage(path) as later:
+        assert [row.outcome and row.outcome.kind for row in later.intake_rows()] == [
+            CONCLUSION.outcome.kind
+        ]
+
+
+def test_a_child_that_is_born_inside_a_hook_is_refused(storage):
+    """It cannot know what its parent's transaction becomes."""
+    put(storage)
+    (claimed,) = claim(storage)
+    statuses = []
+
+    def forks(tx):
+        child = os.fork()
+        if child == 0:
+            try:
+                storage.intake_rows()
+            except StorageUnavailableError as error:
+                os._exit(0 if "hook" in error.hint else 2)
+            os._exit(3)
+        statuses.append(os.waitpid(child, 0)[1])
+        return CONCLUSION
+
+    assert storage.conclude(claimed, forks) == CONCLUSION.outcome
+    assert statuses == [0]
 
 
 def test_no_sqlite_file(tmp_path):

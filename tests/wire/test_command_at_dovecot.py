@@ -83,6 +83,8 @@ def test_each_fault_has_its_name_and_hint_and_harms_no_other_account(dovecot, wr
         "good": None,
     }
     assert all(row["error"]["hint"] for row in rows.values() if row["error"])
+    assert "INBOX" in rows["lost"]["error"]["available"]
+    assert "'INBOX'" in rows["lost"]["error"]["hint"]
     assert rows["good"]["outcomes"] == {"created": 1}
     with closing(sqlite3.connect(path.parent / "mailrouting.sqlite")) as state:
         health = dict(state.execute("select account_id, health from mailrouting_health"))

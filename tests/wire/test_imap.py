@@ -100,7 +100,7 @@ class InProcess:
         self.deliver = partial(self.server.deliver, to=USER)
         self.expunge_elsewhere = partial(self.server.expunge_elsewhere, USER)
         self.flag_elsewhere = partial(self.server.flag_elsewhere, USER)
-        self.open = partial(self.server.open_session, USER)
+        self.open = partial(self.server.open_mailbox, USER)
 
     def flags(self, folder="INBOX"):
         return {mail.uid: set(mail.flags) for mail in self.server.mails(USER, folder)}
@@ -161,9 +161,6 @@ def session(world):
     opened = world.open()
     yield opened
     opened.close()
-
-
-# --- what every session does ------------------------------------------------------------------
 
 
 def test_an_opened_folder_tells_how_it_stands(world, session):
@@ -361,16 +358,13 @@ def test_a_uid_cannot_carry_a_command(world, session, bad):
     assert set(world.flags()) == {uid}
 
 
-# --- both faces of the fake -------------------------------------------------------------------
-
-
 @pytest.fixture(params=["in-process", "loopback"])
 def fake(request, server_tls, client_tls):
     """Return a fake server, and how to open a session on it."""
     server = FakeMailServer()
     server.add_mailbox(USER, password=SECRET, folders=("INBOX", "Done"))
     if request.param == "in-process":
-        yield server, server.opener(), account_at(Endpoint("fake.invalid"))
+        yield server, server.open_session, account_at(Endpoint("fake.invalid"))
         return
     with LoopbackImap(server, tls=server_tls) as imap:
         open_session = opener(StaticCredentials({"support": SECRET}), tls=client_tls)
@@ -553,9 +547,6 @@ def test_shared_mailboxes_are_opened_by_grant(fake):
     session = open_session(shared)
     assert session.open_folder("INBOX", writable=False).messages == 1
     session.close()
-
-
-# --- IMAP over loopback -----------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -882,7 +873,7 @@ def test_an_account_without_a_mailbox_of_its_own_is_not_opened(client_tls, serve
     account = account_at(Endpoint("imap.example.org"))
     for inbound in (None, ArrivesIn("other")):
         foreign = attrs.evolve(account, inbound=inbound)
-        for attempt in (partial(connect, credentials=StaticCredentials({})), server.session):
+        for attempt in (partial(connect, credentials=StaticCredentials({})), server.open_session):
             with pytest.raises(ConfigurationError, match="mailbox of its own"):
                 attempt(foreign)
 
@@ -925,9 +916,6 @@ def test_the_name_service_and_closed_ports_are_connect_errors(client_tls):
             tls=client_tls,
             timeouts=Timeouts(connect=5),
         )
-
-
-# --- a real server ----------------------------------------------------------------------------
 
 
 @pytest.mark.dovecot

@@ -67,7 +67,8 @@ class Scripted:
             with connection, connection.makefile("rb") as lines:
                 self._say(connection, self.greeting, "")
                 for line in lines:
-                    words = line.decode("latin-1").split()
+                    # A TLS handshake is no line of words.
+                    words = [*line.decode("latin-1").split(), "*", "*", "*"][:3]
                     self.lines.append(line.decode("latin-1"))
                     verb = words[2] if words[1] == "UID" else words[1]
                     answer = self.answers.get(verb.upper(), "{tag} BAD unknown\r\n")
@@ -143,9 +144,6 @@ def fetch_line(items, uid=1):
 
 STATS = fetch_line("RFC822.SIZE 10 FLAGS () INTERNALDATE NIL") + "{tag} OK done\r\n"
 LARGE = fetch_line("RFC822.SIZE 3000000") + "{tag} OK done\r\n"
-
-
-# --- before the login -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -228,6 +226,22 @@ def test_a_login_that_fails_is_judged_by_what_was_said(answer, expected):
     assert error.__context__ is None
 
 
+def test_a_password_that_is_echoed_as_it_was_sent_is_starred_out():
+    """Inside a quoted string two characters are escaped; the echo is known all the same."""
+    secret = 'marker-"quoted\\-88bb'
+
+    def echo(connection, tag):
+        connection.sendall(f"{tag} BAD what is {server.lines[-1]}".encode())
+
+    with (
+        Scripted(CAPABILITY="* CAPABILITY IMAP4rev1\r\n{tag} OK done\r\n", LOGIN=echo) as server,
+        pytest.raises(PeerProtocolError) as caught,
+    ):
+        open_at(server, credential=Password.of(secret))
+    assert "marker-" in "".join(server.lines)
+    assert "marker-" not in f"{caught.value} {vars(caught.value)}"
+
+
 @pytest.mark.parametrize(
     ("mechanism", "challenge", "shown", "answer"),
     [
@@ -264,9 +278,6 @@ def test_a_second_challenge_never_gets_the_secret(mechanism, challenge, shown, a
     assert shown in str(caught.value)
     assert caught.value.mechanism == mechanism
     assert SECRET not in str(caught.value)
-
-
-# --- an open session --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -438,6 +449,17 @@ def test_an_answer_without_the_mail_means_unknown(answer, stats):
     with Scripted(FETCH=[stats, answer]) as server:
         session = opened(server)
         assert list(session.read(["1"])) == []
+        session.close()
+
+
+@pytest.mark.parametrize(("octets", "read"), [(0, 0), (20, 0), (260, 1), (500, 1), (600, 1)])
+def test_less_than_half_of_what_was_told_is_not_the_mail(octets, read):
+    """A body that is cut short is left out, so nothing is done with the original."""
+    stats = fetch_line("RFC822.SIZE 500") + "{tag} OK done\r\n"
+    body = fetch_line(f"BODY[] {{{octets}}}\r\n{'x' * octets}") + "{tag} OK done\r\n"
+    with Scripted(FETCH=[stats, body]) as server:
+        session = opened(server)
+        assert len(list(session.read(["1"]))) == read
         session.close()
 
 

@@ -6,8 +6,8 @@ from imapclient.imap_utf7 import decode as other_decode, encode as other_encode
 
 from mailrouting.errors import ConfigurationError
 from mailrouting.testing._imap_text import decode_folder, encode_folder, matches, quoted, tokens
-from mailrouting.wire._guard import imap_uids, uid_set
-from mailrouting.wire._trouble import excerpt, response_code
+from mailrouting.wire.guard import imap_uids, uid_set
+from mailrouting.wire.trouble import excerpt, response_code
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n"), min_size=1)
 

@@ -34,6 +34,14 @@ def client(server):
         yield opened
 
 
+def test_outside_its_block_it_has_no_port(server):
+    """A port that nobody listens on is not told."""
+    imap = LoopbackImap(server)
+    for ask in (lambda: imap.port, lambda: imap.endpoint):
+        with pytest.raises(RuntimeError, match="with block"):
+            ask()
+
+
 def test_body_marks_seen_and_peek_does_not(server, client):
     """The difference that the library must never get wrong is there to be seen."""
     client.select("INBOX")

@@ -21,7 +21,7 @@ class World:
         self.desk = desk or RecordingDesk()
         self.storage = storage or MemoryStorage(clock=self.clock)
         self.accounts = MemoryAccounts(Directory())
-        self.opener = self.server.opener()
+        self.opener = self.server.open_session
 
     def add(self, name="help", *, domain="desk.example", account=None, **inbound):
         """Add a mailbox and its account; keywords are inbound settings."""

@@ -28,6 +28,7 @@ from mailrouting.errors import (
 )
 from mailrouting.fetch import FetchLimits, RunStatus
 from mailrouting.health import HealthState
+from mailrouting.reading import ReadingLimits, read
 from mailrouting.records import (
     EntryKind,
     IntakeState,
@@ -58,9 +59,6 @@ CHANGING = {"STORE", "MOVE", "EXPUNGE", "DELE", "CREATE", "COPY"}
 def own_mail():
     """Make a mail that is filtered: it comes from our own address."""
     return make_message(subject="Loop", from_=HELP)
-
-
-# --- the whole path -------------------------------------------------------------------------------
 
 
 def test_a_mail_becomes_a_ticket(world):
@@ -149,7 +147,7 @@ def test_a_receipt_is_added_to_its_ticket(world):
 def _thread(message_id, ticket, account="help"):
     from mailrouting.records import ThreadRecord
 
-    return ThreadRecord(message_id=message_id, ticket=ticket, account_id=account)
+    return ThreadRecord(message_id=message_id, ticket=ticket, account_id=account, sent=True)
 
 
 @pytest.mark.parametrize("raw", [b"", b"\r\n", b"\x00\xff no mail", b"\r\n\r\nonly a body"])
@@ -177,9 +175,6 @@ def test_run_is_for_known_accounts_with_a_mailbox(world):
     )
     assert world.run("sales").because == "it has no mailbox of its own"
     assert [report.account_id for report in world.fetcher().run_all()] == ["help"]
-
-
-# --- acknowledging --------------------------------------------------------------------------------
 
 
 def test_keep_touches_nothing(world):
@@ -333,9 +328,9 @@ def test_a_flag_that_does_not_stay_is_told_again(world):
         def mark_seen(self, uids):
             return frozenset()
 
-    world.opener = lambda account: Forgetful(world.server.session(account))
+    world.opener = lambda account: Forgetful(world.server.open_session(account))
     assert world.run().acknowledged == 0
-    world.opener = world.server.opener()
+    world.opener = world.server.open_session
     assert world.run().acknowledged == 1
 
 
@@ -361,9 +356,6 @@ def test_pop3_deletes_again_what_a_lost_quit_left(world):
     assert world.raws() == []
     assert world.run().acknowledged == 1
     assert len(world.desk.tickets) == 1
-
-
-# --- failing hooks --------------------------------------------------------------------------------
 
 
 def test_a_failed_hook_is_tried_again_later(world):
@@ -616,9 +608,6 @@ def test_a_desk_needs_no_abilities(world):
     assert world.storage.intake_row(1).outcome.ticket == "T-[#7]"
 
 
-# --- a host whose tickets live elsewhere ----------------------------------------------------------
-
-
 class KeyedDesk(RecordingDesk):
     """Write outside of the transaction, and find what was written by its key."""
 
@@ -639,7 +628,7 @@ class LosesCommits(MemoryStorage):
 
     losses = 2
 
-    def conclude(self, claim, write, *, now=None):
+    def conclude(self, claim, write):
         def lossy(tx):
             conclusion = write(tx)
             if self.losses:
@@ -647,7 +636,7 @@ class LosesCommits(MemoryStorage):
                 raise StorageUnavailableError("the disk went away")
             return conclusion
 
-        return super().conclude(claim, lossy, now=now)
+        return super().conclude(claim, lossy)
 
 
 def test_a_lost_commit_opens_no_second_ticket(make_world):
@@ -671,9 +660,6 @@ def test_a_lookup_that_fails_or_lies_writes_nothing(make_world):
         (converted,) = world.run().converted
         assert converted.failure.step == "lookup"
         assert not world.desk.tickets
-
-
-# --- the server misbehaves ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("processed", [AfterFetch.keep(), AfterFetch.move("Done")])
@@ -701,7 +687,7 @@ def test_a_mail_removed_elsewhere_leaves_no_row(world):
             world.server.expunge_elsewhere(HELP, gone)
             return self.session.read(uids)
 
-    world.opener = lambda account: Raced(world.server.session(account))
+    world.opener = lambda account: Raced(world.server.open_session(account))
     report = world.run()
     assert (report.stored, report.error) == (1, None)
     assert world.desk.subjects == ["Here"]
@@ -753,15 +739,12 @@ def test_another_mail_under_a_known_uid_is_reported(world):
                 yield mail
                 yield attrs.evolve(mail, raw=make_message(subject="Other"))
 
-    world.opener = lambda account: TwoBodies(world.server.session(account))
+    world.opener = lambda account: TwoBodies(world.server.open_session(account))
     report = world.run()
     assert isinstance(report.error, PeerProtocolError)
-    world.opener = world.server.opener()
+    world.opener = world.server.open_session
     world.run()
     assert world.desk.subjects == ["Printer on fire"]
-
-
-# --- accounts in trouble --------------------------------------------------------------------------
 
 
 def test_trouble_of_accounts_stays_their_own(world):
@@ -870,7 +853,7 @@ def test_a_mailbox_is_free_after_every_run(world):
         def list_uids(self):
             raise AssertionError
 
-    for opener in (world.opener, lambda account: Broken(world.server.session(account))):
+    for opener in (world.opener, lambda account: Broken(world.server.open_session(account))):
         world.opener = opener
         report = world.run()
         lease = world.storage.lease_acquire(mailbox, owner="t", ttl_seconds=9, now=world.clock())
@@ -929,7 +912,7 @@ def test_an_account_removed_meanwhile_stops_no_other(world):
 
 @pytest.mark.parametrize(
     "method", ["lease_acquire", "stream_open", "positions", "intake_put", "intake_claim",
-               "unacknowledged", "acknowledged", "lease_renew", "save_health", "lease_release"]
+               "unacknowledged", "mark_acknowledged", "lease_renew", "save_health", "lease_release"]
 )  # fmt: skip
 def test_a_storage_that_is_away_loses_nothing(make_world, method):
     """Whatever the storage cannot do, the run says so, and the next one finishes."""
@@ -956,8 +939,6 @@ def test_a_storage_that_is_away_loses_nothing(make_world, method):
     assert len(world.desk.tickets) == 1
 
 
-# --- the first run, and how much ------------------------------------------------------------------
-
 OLD = datetime(2026, 2, 1, tzinfo=UTC)
 NEW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 
@@ -975,12 +956,12 @@ def test_since_leaves_older_mail_alone_in_every_numbering(world):
     world.server.deliver(make_message(subject="Old"), to=address, received_at=OLD)
     world.server.deliver(make_message(subject="New"), to=address, received_at=NEW)
     report = world.run()
-    assert (report.stored, report.skipped) == (1, 1)
+    assert (report.stored, report.too_old) == (1, 1)
     world.server.roll_uidvalidity(HELP)
     report = world.run()
-    assert (report.reappeared, report.skipped) == (1, 1)
+    assert (report.reappeared, report.too_old) == (1, 1)
     assert world.desk.subjects == ["New"]
-    assert world.run().skipped == 0
+    assert world.run().too_old == 0
 
 
 def test_only_new_leaves_what_is_there_alone(world):
@@ -988,7 +969,7 @@ def test_only_new_leaves_what_is_there_alone(world):
     address = world.add(first_run=FirstRun.only_new(), processed=AfterFetch.delete())
     world.server.deliver(make_message(), to=address, received_at=world.clock())
     report = world.run()
-    assert (report.stored, report.skipped) == (0, 1)
+    assert (report.stored, report.too_old) == (0, 1)
     world.clock.advance(seconds=600)
     world.server.deliver(make_message(subject="New"), to=address, received_at=world.clock())
     assert world.run().stored == 1
@@ -1006,9 +987,9 @@ def test_only_new_takes_what_arrives_during_the_first_run(world):
             world.server.deliver(make_message(subject="New"), to=address)
             return self.session.list_uids()
 
-    world.opener = lambda account: Raced(world.server.session(account))
+    world.opener = lambda account: Raced(world.server.open_session(account))
     report = world.run()
-    assert (report.stored, report.skipped) == (1, 1)
+    assert (report.stored, report.too_old) == (1, 1)
     assert world.desk.subjects == ["New"]
 
 
@@ -1016,7 +997,7 @@ def test_only_new_on_pop3(world):
     """POP3 tells no arrival time: what the first login lists is old, the rest is new."""
     address = world.add(protocol=MailProtocol.POP3, first_run=FirstRun.only_new())
     world.server.deliver(make_message(), to=address)
-    assert world.run().skipped == 1
+    assert world.run().too_old == 1
     world.server.deliver(make_message(subject="New"), to=address)
     assert world.run().stored == 1
 
@@ -1064,9 +1045,6 @@ def test_batches_are_bounded_by_bytes_and_mails(world):
         world.server.deliver(make_message(subject=f"b{number}", text="x" * 1000), to=address)
     world.run(limits=FetchLimits(batch_bytes=2000))
     assert puts == [2, 2, 1]
-
-
-# --- several accounts, several workers ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("policy", "tickets"), [("PER_MAILBOX", 2), ("FIRST_WINS", 1)])
@@ -1227,13 +1205,26 @@ def test_others_on_a_mail_are_possible_participants(world):
     world.server.deliver(
         make_message(
             to="help@desk.example, Dora <dora@customer.example>, undisclosed-recipients:;",
-            cc="CARLA@customer.example, Dora Again <Dora@customer.example>, Just A Name",
+            cc="CARLA@customer.example, Dora Again <Dora@customer.example>, Just A Name,"
+            " Emil <emil@xn--bcher-kva.example>, EMIL <EMIL@XN--BCHER-KVA.example>",
         ),
         to=world.add(),
     )
     world.run()
     participants = world.desk.tickets["1"].draft.participants
-    assert [item.address.casefold() for item in participants] == ["dora@customer.example"]
+    assert [item.address.casefold() for item in participants] == [
+        "dora@customer.example",
+        "emil@xn--bcher-kva.example",
+    ]
+
+
+def test_how_far_a_mail_is_looked_into_is_the_hosts_choice(world):
+    """The limits of reading reach the reader: of a mail that is larger only the header counts."""
+    raw = make_message(text="the body")
+    world.server.deliver(raw, to=world.add())
+    world.run(reading=ReadingLimits(size=len(raw) - 1))
+    message = world.desk.tickets["1"].draft.entry.message
+    assert (message.subject, message.text) == (read(raw).subject, None)
 
 
 def test_a_mail_without_an_id_is_a_ticket_without_a_thread(world):
@@ -1316,3 +1307,59 @@ def test_due_accounts_run_and_others_wait(world):
     world.clock.advance(seconds=900)
     assert due() == ["calm", "locked"], "the one that waits longest comes first"
     assert world.run("locked").status is RunStatus.FAILED, "run() tries at once"
+
+
+class WithholdingSession:
+    """Be a session that lists some mails and never gives them out."""
+
+    def __init__(self, session, withheld):
+        self._session = session
+        self._withheld = withheld
+
+    def __getattr__(self, name):
+        return getattr(self._session, name)
+
+    def read(self, uids):
+        return (mail for mail in self._session.read(uids) if mail.uid not in self._withheld)
+
+
+def test_mail_that_is_not_given_out_takes_no_others_place_and_is_named(world):
+    """It stays on the server; the others are taken in, and the account says what is wrong."""
+    address = world.add(max_per_fetch=1)
+    withheld = {world.server.deliver(make_message(subject="a"), to=address)}
+    world.server.deliver(make_message(subject="b"), to=address)
+    opener = world.opener
+    report = world.run(open_session=lambda account: WithholdingSession(opener(account), withheld))
+    assert (report.stored, report.unread, report.status) == (1, 1, RunStatus.DONE)
+    assert "UID 1 first" in str(report.error)
+    assert world.storage.health("help").state is HealthState.DEGRADED
+    assert world.desk.subjects == ["b"]
+    assert world.run().stored == 1, "once it is given out it is taken in"
+    assert world.run().unread == 0
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        TryLater(reason="a\0b \ud800"),
+        TryLater(reason=None),
+        TryLater(reason="soon", after_seconds="60"),
+    ],
+)
+def test_an_odd_wish_of_one_mail_harms_no_other(world, later):
+    """A text or number that cannot be stored fails its own mail at most; the next ones come in."""
+    address = world.add()
+    for subject in ("odd", "fine"):
+        world.server.deliver(make_message(subject=subject), to=address)
+    world.desk.on_prepare = lambda draft: later if draft.subject == "odd" else draft
+    report = world.run()
+    assert (report.status, report.retried, world.desk.subjects) == (RunStatus.DONE, 1, ["fine"])
+
+
+def test_a_verdict_with_an_unstorable_reason_holds(world):
+    """A rule's NUL is replaced; its verdict counts all the same."""
+    world.server.deliver(make_message(), to=world.add())
+    verdict = Verdict(kind=VerdictKind.FILTER, reason="a\0b")
+    report = world.run(rules=[lambda message, context: verdict])
+    assert report.outcomes == {OutcomeKind.FILTERED: 1}
+    assert report.converted[0].outcome.reason == "a\N{REPLACEMENT CHARACTER}b"

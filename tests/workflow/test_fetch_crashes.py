@@ -168,7 +168,7 @@ def live(world, calls):
     """Run with a fuse; return whether the process died."""
     fuse = Fuse(calls)
     world.desk.fuse = world.storage.fuse = fuse
-    world.opener = lambda account: MortalSession(world.server.session(account), fuse)
+    world.opener = lambda account: MortalSession(world.server.open_session(account), fuse)
     try:
         report = world.run()
     except Killed:

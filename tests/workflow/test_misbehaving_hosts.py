@@ -104,7 +104,7 @@ def fetcher(path, mail_server, mail_clock):
             accounts=Directory(accounts=(ACCOUNT,)),
             storage=storage,
             desk=MisbehavingDesk(path, misbehave),
-            open_session=mail_server.opener(),
+            open_session=mail_server.open_session,
             clock=mail_clock,
         )
 

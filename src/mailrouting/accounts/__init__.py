@@ -6,7 +6,8 @@ account makes sense among the others is asked of `mailrouting.directory`.
 """
 
 from mailrouting.accounts.endpoint import Endpoint, Problem, ResolvedEndpoint, Severity, TlsMode
-from mailrouting.accounts.plain import account_from_dict, to_dict
+from mailrouting.accounts.folder import canonical_folder
+from mailrouting.accounts.plain import account_from_dict, account_to_dict
 from mailrouting.accounts.settings import (
     AcknowledgeWhen,
     AfterAction,
@@ -49,5 +50,6 @@ __all__ = [
     "TlsMode",
     "TrustedAuthentication",
     "account_from_dict",
-    "to_dict",
+    "account_to_dict",
+    "canonical_folder",
 ]

@@ -6,6 +6,7 @@ from datetime import timedelta
 import attrs
 
 from mailrouting.accounts.endpoint import Endpoint, Problem, Severity, TlsMode
+from mailrouting.accounts.folder import canonical_folder
 from mailrouting.accounts.settings import (
     AcknowledgeWhen,
     AfterAction,
@@ -17,13 +18,13 @@ from mailrouting.accounts.settings import (
     OutboundAuth,
     OutboundSettings,
 )
-from mailrouting.addresses import LOCAL_PART_OCTETS, AddrSpec, has_control
+from mailrouting.addresses import LOCAL_PART_OCTETS, AddrSpec, find_control
 from mailrouting.auth import Dialect, MailProtocol
 from mailrouting.errors import AccountError, AddressError
 
-__all__ = ["error", "own_problems", "same_folder", "warning"]
+__all__ = ["error", "own_problems", "warning"]
 
-DETAIL_OCTETS = 32  # the longest token that goes behind a subaddress separator
+_DETAIL_OCTETS = 32  # the longest token that goes behind a subaddress separator
 _SEPARATORS = frozenset("!#$%&'*+-/=?^_`{|}~")
 
 
@@ -37,16 +38,11 @@ def warning(field: str, code: str, message: str) -> Problem:
     return Problem(field=field, code=code, severity=Severity.WARNING, message=message)
 
 
-def same_folder(one: str, other: str) -> bool:
-    """Tell whether two names are one folder: INBOX knows no case (RFC 9051 §5.1)."""
-    return one == other or one.upper() == other.upper() == "INBOX"
-
-
 def own_problems(account: EmailAccount) -> Iterator[Problem]:
     """Find what is wrong with an account whatever else is configured."""
     yield from _address_problems(account)
-    if isinstance(account.inbound, InboundSettings):
-        yield from _inbound_problems(account.inbound)
+    if account.mailbox is not None:
+        yield from _inbound_problems(account.mailbox)
     if account.outbound is not None:
         yield from _outbound_problems(account, account.outbound)
     trusted = account.trusted_authentication
@@ -96,12 +92,12 @@ def _subaddress_problems(field: str, address: AddrSpec, separator: str) -> Itera
         )
         return
     room = LOCAL_PART_OCTETS - len(f"{address.local}{separator}".encode())
-    if room < DETAIL_OCTETS:
+    if room < _DETAIL_OCTETS:
         yield error(
             field,
             "subaddress-too-long",
             f"{address} leaves {room} of {LOCAL_PART_OCTETS} octets for the subaddress, "
-            f"{DETAIL_OCTETS} are needed (RFC 5321 §4.5.3.1.1).",
+            f"{_DETAIL_OCTETS} are needed (RFC 5321 §4.5.3.1.1).",
         )
 
 
@@ -148,7 +144,7 @@ def _inbound_problems(inbound: InboundSettings) -> Iterator[Problem]:
             f"The first run is {inbound.first_run.kind.value}, but a day is named.",
         )
     yield from _folder_problems("inbound.folder", inbound.folder)
-    if inbound.protocol is MailProtocol.POP3 and not same_folder(inbound.folder, "INBOX"):
+    if inbound.protocol is MailProtocol.POP3 and canonical_folder(inbound.folder) != "INBOX":
         yield error("inbound.folder", "pop3-folder", "POP3 has no folders; only INBOX can be read.")
     for name in ("processed", "filtered", "quarantined"):
         yield from _after_problems(f"inbound.{name}", getattr(inbound, name), inbound)
@@ -190,7 +186,7 @@ def _after_problems(field: str, after: AfterFetch, inbound: InboundSettings) -> 
         yield error(field, "folder-missing", "Mail is to be moved: name the folder.")
         return
     yield from _folder_problems(field, after.folder)
-    if same_folder(after.folder, inbound.folder):
+    if canonical_folder(after.folder) == canonical_folder(inbound.folder):
         yield error(
             field,
             "folder-fetched",
@@ -199,7 +195,7 @@ def _after_problems(field: str, after: AfterFetch, inbound: InboundSettings) -> 
 
 
 def _folder_problems(field: str, folder: str) -> Iterator[Problem]:
-    if not folder or has_control(folder) is not None:
+    if not folder or find_control(folder) is not None:
         yield error(
             field, "folder-invalid", "The folder's name is empty or has a control character."
         )
@@ -212,9 +208,7 @@ def _outbound_problems(account: EmailAccount, outbound: OutboundSettings) -> Ite
         MailProtocol.SMTP,
         has_password=outbound.auth is not OutboundAuth.NONE,
     )
-    if outbound.auth is OutboundAuth.SAME_AS_INBOUND and not isinstance(
-        account.inbound, InboundSettings
-    ):
+    if outbound.auth is OutboundAuth.SAME_AS_INBOUND and account.mailbox is None:
         yield error(
             "outbound.auth",
             "no-inbound-login",

@@ -15,7 +15,7 @@ from mailrouting.addresses import domain_key
 from mailrouting.auth import MailProtocol
 from mailrouting.errors import AccountError
 
-__all__ = ["Endpoint", "Problem", "ResolvedEndpoint", "Severity", "TlsMode"]
+__all__ = ["MAILBOX_SCHEMES", "Endpoint", "Problem", "ResolvedEndpoint", "Severity", "TlsMode"]
 
 _HIGHEST_PORT = 65535
 _HOST_OCTETS = 253  # RFC 1035 §2.3.4, without the length octets
@@ -110,6 +110,12 @@ _SCHEMES = {
     "smtp": _Scheme(MailProtocol.SMTP, None),
     "submission": _Scheme(MailProtocol.SMTP, None),
 }
+MAILBOX_SCHEMES = {
+    name: scheme.protocol
+    for name, scheme in _SCHEMES.items()
+    if scheme.protocol in (MailProtocol.IMAP, MailProtocol.POP3)
+}
+"""The schemes of a mailbox's URL, and the protocol that each means."""
 _PORTS = {
     993: (MailProtocol.IMAP, TlsMode.IMPLICIT),
     995: (MailProtocol.POP3, TlsMode.IMPLICIT),

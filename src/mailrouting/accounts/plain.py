@@ -5,6 +5,7 @@ booleans, None. Every field is written, so that a later default changes no store
 with one field that says it all may be written as that alone (`"keep"` for `{"action": "keep"}`).
 """
 
+import difflib
 import enum
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,7 +28,14 @@ from mailrouting.addresses import AddrSpec, NamedAddress
 from mailrouting.auth import Login, parse_login
 from mailrouting.errors import AccountError, AddressError, LoginStringError
 
-__all__ = ["SCHEMA", "account_from_dict", "read_document", "to_dict", "write_document"]
+__all__ = [
+    "SCHEMA",
+    "account_from_dict",
+    "account_to_dict",
+    "read_document",
+    "unknown_key",
+    "write_document",
+]
 
 SCHEMA: Final = 1
 
@@ -35,16 +43,17 @@ _T = TypeVar("_T")
 _SHORT = (AfterFetch, Endpoint, FirstRun)
 _LONGEST_QUOTE = 40
 _LARGE = 10**18
+_SECRET_WORDS = ("password", "passwd", "secret", "token")
 _BASIC: dict[type, str] = {str: "a text", int: "a whole number", bool: "true or false"}
 
 
-def to_dict(account: EmailAccount) -> dict[str, object]:
+def account_to_dict(account: EmailAccount) -> dict[str, object]:
     """Write an account as a plain dictionary, with the number of its schema.
 
     Reading it back gives an equal account.
 
     >>> account = EmailAccount(id="help", address=NamedAddress.parse("help@example.org"))
-    >>> account_from_dict(to_dict(account)) == account
+    >>> account_from_dict(account_to_dict(account)) == account
     True
     """
     return write_document(account)
@@ -95,11 +104,20 @@ def _fail(path: str, found: object, expected: str, *, hint: str = "") -> NoRetur
     )
 
 
-def _fail_key(path: str, expected: Iterable[str]) -> NoReturn:
-    raise AccountError(
-        f"{path}: unknown, expected one of {', '.join(expected)}",
-        field=path,
-        hint="Check its spelling; a secret has no place here, it comes through Credentials.",
+def unknown_key(path: str, expected: Iterable[str]) -> AccountError:
+    """Return the error for a key that nobody knows; the hint names the one that may be meant.
+
+    >>> unknown_key("inbound.firstrun", ["folder", "first_run"]).hint
+    'Did you mean first_run?'
+    """
+    known = tuple(expected)
+    name = path.rpartition(".")[2]
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {close[0]}?" if close else "Take it out, or check its spelling."
+    if any(word in name.casefold() for word in _SECRET_WORDS):
+        hint = "Take it out: a secret has no place here, it comes through Credentials."
+    return AccountError(
+        f"{path}: unknown, expected one of {', '.join(known)}", field=path, hint=hint
     )
 
 
@@ -204,7 +222,7 @@ def _read_fields(kind: Any, data: dict[str, Any], path: str) -> Any:
     prefix = f"{path}." if path else ""
     for name in data:
         if name not in fields:
-            _fail_key(f"{prefix}{name}", fields)
+            raise unknown_key(f"{prefix}{name}", fields)
     for name, field in fields.items():
         if name not in data and field.default is attrs.NOTHING:
             _fail(f"{prefix}{name}", None, "a value: it has no default")
@@ -268,7 +286,7 @@ def _read_login(data: Any, path: str) -> Login:
             return parse_login(data)
         names = _mapping(data, path)
         for name in names.keys() - {"authname", "username"}:
-            _fail_key(f"{path}.{name}", ("authname", "username"))
+            raise unknown_key(f"{path}.{name}", ("authname", "username"))
         return Login.of(
             authname=_read(str | None, names.get("authname"), f"{path}.authname"),
             username=_read(str, names.get("username"), f"{path}.username"),
@@ -282,7 +300,7 @@ def _read_auth(data: Any, path: str) -> OutboundAuth | Login:
         return OutboundAuth(_read_enum(OutboundAuth, data, path))
     names = _mapping(data, path)
     for name in names.keys() - {"login"}:
-        _fail_key(f"{path}.{name}", ("login",))
+        raise unknown_key(f"{path}.{name}", ("login",))
     return _read_login(names.get("login"), f"{path}.login")
 
 

@@ -11,7 +11,7 @@ import attrs
 
 from mailrouting.accounts.endpoint import Endpoint
 from mailrouting.accounts.url import MailboxUrl
-from mailrouting.addresses import AddrSpec, NamedAddress, domain_key, has_control
+from mailrouting.addresses import AddrSpec, NamedAddress, domain_key, find_control, find_unsendable
 from mailrouting.auth import Dialect, Login, MailProtocol
 from mailrouting.errors import AccountError, AddressError
 
@@ -34,7 +34,7 @@ __all__ = [
     "TrustedAuthentication",
 ]
 
-ID_CHARACTERS = 255
+_ID_CHARACTERS = 255
 
 
 class AliasUse(enum.Enum):
@@ -300,20 +300,16 @@ class TrustedAuthentication:
 
 
 def _check_id(_: object, __: object, value: str) -> None:
-    if not 1 <= len(value) <= ID_CHARACTERS:
+    if not 1 <= len(value) <= _ID_CHARACTERS:
         raise AccountError(
-            f"an account id has {len(value)} characters, expected 1 to {ID_CHARACTERS}", field="id"
+            f"an account id has {len(value)} characters, expected 1 to {_ID_CHARACTERS}", field="id"
         )
-    if has_control(value) is not None or not _is_unicode(value):
+    if find_control(value) is not None or find_unsendable(value) is not None:
         raise AccountError(
             "an account id has a control character or half a surrogate pair",
             field="id",
             hint="Use printable characters.",
         )
-
-
-def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 @attrs.frozen(kw_only=True)
@@ -346,6 +342,11 @@ class EmailAccount:
     catch_all_domains: tuple[str, ...] = ()
     trusted_authentication: TrustedAuthentication | None = None
     enabled: bool = True
+
+    @property
+    def mailbox(self) -> InboundSettings | None:
+        """The account's own mailbox; None when it has none, or its mail arrives in another's."""
+        return self.inbound if isinstance(self.inbound, InboundSettings) else None
 
     @classmethod
     def from_url(

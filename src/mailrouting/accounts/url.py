@@ -6,7 +6,8 @@ from urllib.parse import unquote
 
 import attrs
 
-from mailrouting.addresses import has_control
+from mailrouting.accounts.endpoint import MAILBOX_SCHEMES
+from mailrouting.addresses import find_control
 from mailrouting.auth import Login, MailProtocol, parse_login
 from mailrouting.errors import AccountError, LoginStringError
 
@@ -16,14 +17,6 @@ _URL = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:(?P<user>[^/?#]*)@)?(?P<host>[^/?#@]+)"
     r"(?:/(?P<folder>[^?#]*))?(?:\?(?P<query>[^#]*))?"
 )
-_PROTOCOLS = {
-    "imaps": MailProtocol.IMAP,
-    "imap": MailProtocol.IMAP,
-    "pop3s": MailProtocol.POP3,
-    "pops": MailProtocol.POP3,
-    "pop3": MailProtocol.POP3,
-    "pop": MailProtocol.POP3,
-}
 _FOLDERS = ("archive", "filtered", "quarantined")
 
 
@@ -70,16 +63,16 @@ class MailboxUrl:
 
         def decoded(text: str, field: str) -> str:
             plain = unquote(text)
-            if has_control(plain) is not None or "\ufffd" in plain:
+            if find_control(plain) is not None or "\ufffd" in plain:
                 fail(f"the {field} in the URL has a control character or is no UTF-8", field)
             return plain
 
         parts = _URL.fullmatch(url)
-        if parts is None or has_control(url) is not None:
+        if parts is None or find_control(url) is not None:
             fail("this is no URL of a mailbox", "url")
         scheme = parts["scheme"].lower()
-        if scheme not in _PROTOCOLS:
-            fail(f"the URL's scheme is none of {', '.join(_PROTOCOLS)}", "inbound.protocol")
+        if scheme not in MAILBOX_SCHEMES:
+            fail(f"the URL's scheme is none of {', '.join(MAILBOX_SCHEMES)}", "inbound.protocol")
         user = parts["user"] or ""
         if ":" in user or ";" in user:
             fail("the URL has a password or a parameter beside the user name", "inbound.login")
@@ -100,7 +93,7 @@ class MailboxUrl:
                 )
             folders[name] = decoded(value, name)
         return cls(
-            protocol=_PROTOCOLS[scheme],
+            protocol=MAILBOX_SCHEMES[scheme],
             host=f"{scheme}://{parts['host']}",
             login=login,
             folder=decoded(parts["folder"] or "", "inbound.folder"),

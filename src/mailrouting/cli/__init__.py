@@ -1,16 +1,35 @@
 """Hold the `mailrouting` command (floor 9; extra `cli`)."""
 
+import os
 import sys
 
 __all__ = ["run"]
 
+_EXTRA = ("click", "rich")
+
 
 def run() -> None:
-    """Run the command, or say what to install."""
+    """Run the command, or say in one line what to install or what the system refused."""
     try:
         from mailrouting.cli.main import main  # noqa: PLC0415 - the extra may be missing
+
+        main()
     except ModuleNotFoundError as error:
-        if error.name not in ("click", "rich"):
+        if error.name not in _EXTRA:
             raise
-        sys.exit(f"The command needs {error.name}. Install it with: pip install 'mailrouting[cli]'")
-    main()
+        sys.exit(
+            f"mailrouting: the command needs {error.name}, which is not installed\n"
+            "  Install the extra `cli`: pip install 'mailrouting[cli]', or '.[cli]' in a clone."
+        )
+    except OSError as error:
+        _forget_output()
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        sys.exit(f"mailrouting: {where}{error.strerror or error}")
+
+
+def _forget_output() -> None:
+    """Let go of what standard output did not take, or Python tries once more when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

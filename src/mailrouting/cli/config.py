@@ -1,14 +1,17 @@
 """Read the configuration file of the command: TOML, one table an account or department."""
 
+import codecs
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 import attrs
 
-from mailrouting.accounts import EmailAccount, Severity, account_from_dict
+from mailrouting.accounts import EmailAccount, Problem, Severity, account_from_dict
+from mailrouting.accounts.plain import SCHEMA, unknown_key
 from mailrouting.auth import Bearer, Credential, Password
 from mailrouting.directory import Directory, directory_from_dict
 from mailrouting.errors import AccountError, ConfigurationError, MailroutingError
@@ -16,9 +19,11 @@ from mailrouting.session import Direction
 
 __all__ = ["Config", "FileCredentials", "read_config"]
 
-SCHEMA = 1
 _SECRETS = ("password_env", "password_file", "token_env", "token_file")
 _OWN_KEYS = frozenset({"state", "ca_file", "accounts", "departments"})
+_KEYS = ("state", "ca_file", *(field.name for field in attrs.fields(Directory)))
+_SECRET_KEY = re.compile("passw|secret|token", re.IGNORECASE)
+_INDEXED = re.compile(r"^departments\[(\d+)\]")
 
 
 @attrs.frozen(kw_only=True)
@@ -46,7 +51,7 @@ class FileCredentials:
     places: Mapping[str, SecretPlace]
     folder: Path
 
-    def get(self, account_id: str, direction: Direction) -> Credential:  # noqa: ARG002
+    def get(self, account_id: str, direction: Direction) -> Credential:  # noqa: ARG002 - one secret for both
         """Return the account's secret; inbound and outbound have the same.
 
         Raises:
@@ -56,7 +61,7 @@ class FileCredentials:
         if place is None:
             raise ConfigurationError(
                 f"account {account_id} has no secret",
-                hint=f"Give it one of {', '.join(_SECRETS)}.",
+                hint=f"Give it {_alternatives()}.",
             )
         value = self._read(account_id, place)
         return Bearer.of(value) if place.kind.startswith("token") else Password.of(value)
@@ -87,16 +92,32 @@ class Config:
     """Be what the file says.
 
     Attributes:
+        path: The file.
         directory: Accounts and departments.
         credentials: Where the secrets are.
         state: The SQLite file of intake and tickets.
         ca_file: Certificate authorities that are trusted instead of the system's, or None.
+        warnings: What may be so, and hardly is meant so: key and sentence.
     """
 
+    path: Path
     directory: Directory
     credentials: FileCredentials
     state: Path
     ca_file: Path | None
+    warnings: tuple[str, ...] = ()
+
+    def require_account(self, account_id: str, *, named: str) -> None:
+        """Do nothing when there is such an account.
+
+        Raises:
+            ConfigurationError: There is none; names the option and the accounts that there are.
+        """
+        if self.directory.find_account(account_id) is None:
+            raise ConfigurationError(
+                f"{named}: there is no account {account_id!r}",
+                hint=f"Name one of: {', '.join(one.id for one in self.directory.accounts)}.",
+            )
 
 
 def read_config(path: Path) -> Config:
@@ -105,27 +126,38 @@ def read_config(path: Path) -> Config:
     Raises:
         ConfigurationError: Names the file, the line or key, what was found and what is expected.
     """
-    try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path}: cannot be read: {error.strerror}", hint="Name a file that is there."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(
-            f"{path}: byte {error.start} is no UTF-8", hint="Save the file as UTF-8."
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(
-            f"{path}: no TOML: {error}", hint="Mend that line; see https://toml.io."
-        ) from error
+    data = _parsed(path)
     try:
         return _config(path, data)
     except MailroutingError as error:
         raise ConfigurationError(f"{path}: {error}", hint=error.hint) from error
 
 
+def _parsed(path: Path) -> dict[str, object]:
+    try:
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: cannot be read: {error.strerror}", hint="Name a file that is there."
+        ) from error
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(
+            f"{path}: line {line}: the byte 0x{content[error.start]:02x} is no UTF-8",
+            hint="Save the file as UTF-8.",
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(
+            f"{path}: no TOML: {error}", hint="Mend that line; see https://toml.io."
+        ) from error
+
+
 def _config(path: Path, data: dict[str, object]) -> Config:
+    for key in data:
+        if key not in (*_KEYS, "schema"):
+            raise _with_fitting_hint(unknown_key(key, _KEYS))
     places: dict[str, SecretPlace] = {}
     accounts = [
         _account(account_id, table, places)
@@ -137,35 +169,60 @@ def _config(path: Path, data: dict[str, object]) -> Config:
             field="accounts",
             hint="Add an account.",
         )
-    rest = {key: value for key, value in data.items() if key not in _OWN_KEYS}
-    rest["departments"] = [
-        _department(department_id, table)
-        for department_id, table in _tables(data, "departments").items()
-    ]
-    directory = attrs.evolve(
-        directory_from_dict({"schema": SCHEMA, **rest}), accounts=tuple(accounts)
-    )
-    _refuse_problems(directory)
+    departments = _tables(data, "departments")
+    directory = attrs.evolve(_directory(data, departments), accounts=tuple(accounts))
     ca_file = _text(data, "ca_file")
     return Config(
+        path=path,
         directory=directory,
         credentials=FileCredentials(places=places, folder=path.parent),
         state=path.parent / (_text(data, "state") or "mailrouting.sqlite"),
         ca_file=path.parent / ca_file if ca_file else None,
+        warnings=_warnings(directory, tuple(departments)),
     )
 
 
-def _refuse_problems(directory: Directory) -> None:
-    """Refuse what cannot work, all of it at once."""
-    errors = [
-        f"accounts.{account_id}.{problem.field}: {problem.message}"
-        if account_id
-        else f"{problem.field}: {problem.message}"
-        for account_id, problem in directory.all_problems()
-        if problem.severity is Severity.ERROR
-    ]
-    if errors:
-        raise AccountError("\n  ".join(errors), hint="Mend these; nothing was fetched.")
+def _directory(data: dict[str, object], departments: dict[str, object]) -> Directory:
+    rest = {key: value for key, value in data.items() if key not in _OWN_KEYS}
+    rest["departments"] = [_department(name, table) for name, table in departments.items()]
+    try:
+        return directory_from_dict({"schema": SCHEMA, **rest})
+    except AccountError as error:
+        error.args = (_named(str(error), tuple(departments)),)
+        raise _with_fitting_hint(error) from None
+
+
+def _warnings(directory: Directory, departments: Sequence[str]) -> tuple[str, ...]:
+    """Return what may be so; refuse what cannot work, all of it at once."""
+    found: dict[Severity, list[str]] = {Severity.ERROR: [], Severity.WARNING: []}
+    for account_id, problem in directory.all_problems():
+        if problem.code == "default-missing":
+            continue  # who only fetches needs no address to answer from
+        found[problem.severity].append(_problem_text(account_id, problem, departments))
+    if found[Severity.ERROR]:
+        raise AccountError("\n  ".join(found[Severity.ERROR]), hint="Mend these.")
+    return tuple(found[Severity.WARNING])
+
+
+def _problem_text(account_id: str, problem: Problem, departments: Sequence[str]) -> str:
+    room = f"accounts.{account_id}." if account_id else ""
+    return f"{room}{_named(problem.field, departments)}: {problem.message}"
+
+
+def _named(text: str, departments: Sequence[str]) -> str:
+    """Call departments as the file does: by name, not by number."""
+    return _INDEXED.sub(lambda found: f"departments.{departments[int(found[1])]}", text)
+
+
+def _with_fitting_hint(error: AccountError) -> AccountError:
+    """Say where secrets belong when a key looks like one."""
+    if _SECRET_KEY.search(error.field.rpartition(".")[2]) and ": unknown" in str(error):
+        error.hint = f"Keep secrets out of this file: use {_alternatives()} in [accounts.NAME]."
+    return error
+
+
+def _alternatives() -> str:
+    return f"{', '.join(_SECRETS[:-1])} or {_SECRETS[-1]}"
 
 
 def _account(account_id: str, table: object, places: dict[str, SecretPlace]) -> EmailAccount:
@@ -174,17 +231,22 @@ def _account(account_id: str, table: object, places: dict[str, SecretPlace]) -> 
     _refuse_id(settings, field)
     if "password" in settings or "token" in settings:
         raise AccountError(
-            f"{field}: found a secret in the file, expected one of {', '.join(_SECRETS)}",
+            f"{field}: found a secret in the file, expected the place where it is",
             field=field,
-            hint="Keep secrets out of the configuration file.",
+            hint=f"Keep secrets out of the configuration file: use {_alternatives()}.",
         )
-    for kind in _SECRETS:
-        place = settings.pop(kind, None)
-        if place is None:
-            continue
-        if not isinstance(place, str) or account_id in places:
+    found = [kind for kind in _SECRETS if kind in settings]
+    if len(found) > 1:
+        raise AccountError(
+            f"{field}: found {' and '.join(found)}, expected one of them: an account has one secret",
+            field=f"{field}.{found[1]}",
+            hint="Keep one of them.",
+        )
+    for kind in found:
+        place = settings.pop(kind)
+        if not isinstance(place, str):
             raise AccountError(
-                f"{field}.{kind}: expected one text, the name of a variable or file",
+                f"{field}.{kind}: expected a text, the name of a variable or file",
                 field=f"{field}.{kind}",
             )
         places[account_id] = SecretPlace(kind=kind, place=place)
@@ -192,7 +254,7 @@ def _account(account_id: str, table: object, places: dict[str, SecretPlace]) -> 
         return account_from_dict({"schema": SCHEMA, "id": account_id, **settings})
     except AccountError as error:
         error.args = (f"{field}.{error}" if error.field else f"{field}: {error}",)
-        raise
+        raise _with_fitting_hint(error) from None
 
 
 def _department(department_id: str, table: object) -> dict[str, object]:

@@ -18,8 +18,9 @@ from mailrouting.accounts import (
 )
 from mailrouting.addresses import NamedAddress
 from mailrouting.auth import MailProtocol, parse_login
+from mailrouting.cli.state import check_state, create_state, naming_state
 from mailrouting.directory import Department, Directory
-from mailrouting.errors import OutboundUnresolvedError
+from mailrouting.errors import ConfigurationError, OutboundUnresolvedError
 from mailrouting.fetch import Fetcher, FetchReport
 from mailrouting.hooks import RuleContext
 from mailrouting.integrations.sqlite_desk import DeskTicket, SqliteDesk
@@ -139,11 +140,25 @@ def run_demo(keep: Path | None) -> None:
 
     Args:
         keep: Where to keep the state, so that another demo continues there; None: nowhere.
+
+    Raises:
+        ConfigurationError: `keep` is no folder that can be written.
+        StorageUnavailableError: The state is busy or away.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = keep or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        _run(folder / "demo.sqlite")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"--keep: {folder}: {error.strerror or error}",
+                hint="Name a folder that may be written.",
+            ) from error
+        state = folder / "demo.sqlite"
+        check_state(state, named="--keep")
+        create_state(state, named="--keep")
+        with naming_state(state):
+            _run(state)
 
 
 def _run(state: Path) -> None:
@@ -165,7 +180,7 @@ def _run(state: Path) -> None:
             accounts=DIRECTORY,
             storage=storage,
             desk=desk,
-            open_session=server.opener(),
+            open_session=server.open_session,
             clock=lambda: datetime.now(UTC),
             rules=[newsletters],
         )

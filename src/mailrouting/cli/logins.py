@@ -35,6 +35,8 @@ def describe_login(text: str) -> Iterator[str]:
     login = parse_login(text)
     yield f"authname  {login.authname or '(none: the mailbox itself logs in)'}"
     yield f"username  {login.username}"
+    if login.authname is None and login.username.count("@") > 1:
+        yield "note      no separator found: quote the string, or the shell takes the backslash away"
     yield ""
     yield f"{'dialect':12} {'protocol':9} {'mechanism':10} sent"
     for dialect, protocol, mechanism in _SITUATIONS:

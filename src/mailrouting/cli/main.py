@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from mailrouting.errors import MailroutingError
+from mailrouting.cli.showing import inspection_lines, printable
+from mailrouting.errors import ConfigurationError, MailroutingError, OutboundUnresolvedError
 
 if TYPE_CHECKING:
     from mailrouting.cli.config import Config
@@ -38,20 +39,25 @@ def main() -> None:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
-def _stop(error: MailroutingError, code: int) -> NoReturn:
+def _stop(error: MailroutingError) -> NoReturn:
     click.echo(f"mailrouting: {error}", err=True)
     if error.hint:
         click.echo(f"  {error.hint}", err=True)
-    sys.exit(code)
+    has_no_answer = isinstance(error, OutboundUnresolvedError)
+    is_wrong = isinstance(error, ConfigurationError) and not has_no_answer
+    sys.exit(WRONG_CONFIGURATION if is_wrong else FAILED)
 
 
 def _config(path: Path) -> "Config":
     from mailrouting.cli.config import read_config  # noqa: PLC0415 - see the module's docstring
 
     try:
-        return read_config(path)
+        config = read_config(path)
     except MailroutingError as error:
-        _stop(error, WRONG_CONFIGURATION)
+        _stop(error)
+    for warning in config.warnings:
+        click.echo(f"mailrouting: warning: {warning}", err=True)
+    return config
 
 
 def _bytes(path: Path) -> bytes:
@@ -65,22 +71,27 @@ def login(string: str) -> None:
 
     For instance: mailrouting login 'agent@example.org\sales@example.org'
     """
-    from mailrouting.cli.logins import describe_login  # noqa: PLC0415
+    from mailrouting.cli.logins import describe_login  # noqa: PLC0415 - likewise
 
     try:
         for line in describe_login(string):
             click.echo(line)
     except MailroutingError as error:
-        _stop(error, WRONG_CONFIGURATION)
+        _stop(error)
 
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line and file.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def inspect(files: tuple[Path, ...], *, as_json: bool) -> None:
-    """Show what the reader understands of mails."""
-    from mailrouting.reading import read, to_json_dict  # noqa: PLC0415
+    """Show what the reader understands of mails.
 
+    Exit status: 0 when every file was read, 1 when one was not. With --json always 0: the file's
+    object says why in `error`.
+    """
+    from mailrouting.reading import read, to_json_dict  # noqa: PLC0415 - likewise
+
+    status = 0
     for path in files:
         found: dict[str, object] = {"file": str(path)}
         try:
@@ -89,20 +100,13 @@ def inspect(files: tuple[Path, ...], *, as_json: bool) -> None:
             found["error"] = error.strerror or type(error).__name__
         if as_json:
             click.echo(json.dumps(found, ensure_ascii=False))
+        elif "error" in found:
+            click.echo(printable(f"mailrouting: {path}: {found['error']}"), err=True)
+            status = FAILED
         else:
-            _show_inspection(found)
-
-
-def _show_inspection(found: dict[str, object]) -> None:
-    for key, value in found.items():
-        if value in (None, [], ""):
-            continue
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        first, *rest = text.splitlines() or [""]
-        click.echo(f"{key:>16}  {first}")
-        for line in rest[:20]:
-            click.echo(f"{'':>16}  {line}")
-    click.echo()
+            for line in inspection_lines(found):
+                click.echo(line)
+    sys.exit(status)
 
 
 @main.command()
@@ -111,14 +115,14 @@ def _show_inspection(found: dict[str, object]) -> None:
 @click.argument("file", type=_file)
 def explain(file: Path, config_path: Path, account_id: str | None) -> None:
     """Say what would become of the mail in FILE, step by step; write nothing."""
-    from mailrouting.cli.explaining import explain_mail  # noqa: PLC0415
+    from mailrouting.cli.explaining import explain_mail  # noqa: PLC0415 - likewise
 
     config = _config(config_path)
     try:
         for line in explain_mail(_bytes(file), config=config, account_id=account_id):
-            click.echo(line)
+            click.echo(printable(line))
     except MailroutingError as error:
-        _stop(error, FAILED)
+        _stop(error)
 
 
 @main.command()
@@ -145,7 +149,7 @@ def resolve(
     customer: str | None,
 ) -> None:
     """Say which address a mail would leave from, and why."""
-    from mailrouting.cli.explaining import explain_sender  # noqa: PLC0415
+    from mailrouting.cli.explaining import explain_sender  # noqa: PLC0415 - likewise
 
     config = _config(config_path)
     try:
@@ -160,26 +164,31 @@ def resolve(
         ):
             click.echo(line)
     except MailroutingError as error:
-        _stop(error, FAILED)
+        _stop(error)
 
 
 @main.command()
 @_config_option
 @click.option("--account", "account_ids", multiple=True, help="Only this account; repeatable.")
+@click.option("--due", is_flag=True, help="Only accounts whose time has come.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def fetch(config_path: Path, account_ids: tuple[str, ...], *, as_json: bool) -> None:
+def fetch(config_path: Path, account_ids: tuple[str, ...], *, due: bool, as_json: bool) -> None:
     """Fetch every account's mail into tickets.
 
-    Exit status: 0 when every account was fetched, 1 when one failed, 2 when the configuration is
-    wrong and nothing was fetched.
-    """
-    from mailrouting.cli.fetching import run_fetch  # noqa: PLC0415
+    Without --due every account is tried, also one that failed a moment ago.
 
+    Exit status: 0 when every account was fetched or another fetch is at work, 1 when one failed,
+    2 when the command line or the configuration is wrong and nothing was fetched.
+    """
+    from mailrouting.cli.fetching import run_fetch  # noqa: PLC0415 - likewise
+
+    if due and account_ids:
+        raise click.UsageError("--due and --account exclude each other.")
     config = _config(config_path)
     try:
-        done = run_fetch(config, account_ids=account_ids, as_json=as_json)
+        done = run_fetch(config, account_ids=account_ids, due=due, as_json=as_json)
     except MailroutingError as error:
-        _stop(error, FAILED)
+        _stop(error)
     sys.exit(0 if done else FAILED)
 
 
@@ -187,6 +196,9 @@ def fetch(config_path: Path, account_ids: tuple[str, ...], *, as_json: bool) -> 
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the state in this folder.")
 def demo(keep: Path | None) -> None:
     """Run the main job on a fake mail server: mails, tickets, and where answers leave from."""
-    from mailrouting.cli.demo import run_demo  # noqa: PLC0415
+    from mailrouting.cli.demo import run_demo  # noqa: PLC0415 - likewise
 
-    run_demo(keep)
+    try:
+        run_demo(keep)
+    except MailroutingError as error:
+        _stop(error)

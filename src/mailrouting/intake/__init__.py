@@ -4,3 +4,5 @@
 decide), drafting (what to propose, what to store), converting (one claim, one outcome), attempting
 (when that fails: later, or quarantine), acknowledging (tell the server), reports (say what was done).
 """
+
+__all__: list[str] = []

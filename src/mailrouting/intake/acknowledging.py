@@ -55,7 +55,7 @@ class Acknowledger:
         while groups := self._pending(lease):
             for after, positions in groups.items():
                 done = self._done(after, positions)
-                self.storage.acknowledged(
+                self.storage.mark_acknowledged(
                     [position for position in positions if position.uid in done], lease=lease
                 )
                 self.told += len(done)

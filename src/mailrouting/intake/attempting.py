@@ -12,7 +12,8 @@ from mailrouting.errors import (
     StaleWriteError,
     StorageUnavailableError,
 )
-from mailrouting.intake.calling import ours
+from mailrouting.hooks import Event, Listener
+from mailrouting.intake.calling import ours, storable
 from mailrouting.intake.converting import Converter
 from mailrouting.intake.reports import Converted
 from mailrouting.records import Claim, Conclusion, Failure, Outcome, OutcomeKind, TryLater
@@ -23,7 +24,6 @@ Tx = TypeVar("Tx")
 
 _RETRY_AFTER = (60.0, 300.0, 1800.0, 7200.0)  # seconds, by attempt
 _LONGEST_WAIT = 86_400.0
-_LONGEST_TEXT = 500
 
 
 @attrs.frozen(kw_only=True)
@@ -40,7 +40,7 @@ class Attempts(Generic[Tx]):
     converter: Converter[Tx]
     clock: Callable[[], datetime]
     max_attempts: int
-    tell: Callable[[str, str, str], None]
+    tell: Listener
 
     def attempt(self, claim: Claim, directory: Directory) -> Converted:
         """Try one mail.
@@ -57,18 +57,16 @@ class Attempts(Generic[Tx]):
     def give_back(self, claim: Claim) -> None:
         """End a claim that was not tried; the attempt does not count."""
         failure = claim.row.failure or Failure(step="claim", error_type="", text="not tried")
-        now = self.clock()
         self.converter.storage.intake_fail(
             claim,
             failure,
-            retry_at=now + timedelta(seconds=_RETRY_AFTER[0]),
+            retry_at=self.clock() + timedelta(seconds=_RETRY_AFTER[0]),
             counts=False,
-            now=now,
         )
 
     def _attempt(self, claim: Claim, directory: Directory) -> Converted:
         try:
-            result = self.converter.convert(claim, directory, now=self.clock())
+            result = self.converter.convert(claim, directory)
         except StaleWriteError:
             raise
         except StorageUnavailableError as error:
@@ -78,12 +76,11 @@ class Attempts(Generic[Tx]):
         except Exception as error:  # noqa: BLE001 - one mail's failure harms no other
             return self._failed(claim, _failure("convert", error))
         if isinstance(result, TryLater):
-            failure = Failure(
-                step="prepare", error_type="TryLater", text=result.reason[:_LONGEST_TEXT]
-            )
+            text = storable(result.reason)
+            failure = Failure(step="prepare", error_type="TryLater", text=text)
             return self._later(claim, failure, counts=False, seconds=result.after_seconds)
         quarantined = result.kind is OutcomeKind.QUARANTINED
-        self._tell(claim, "quarantined" if quarantined else "converted", result.kind.value)
+        self._tell(claim, Event.QUARANTINED if quarantined else Event.CONVERTED, result.kind.value)
         return Converted(intake_id=claim.row.id, outcome=result)
 
     def _failed(self, claim: Claim, failure: Failure) -> Converted:
@@ -91,8 +88,8 @@ class Attempts(Generic[Tx]):
             return self._later(claim, failure, counts=True)
         reason = f"{failure.step}: {failure.text} ({claim.row.attempts} attempts)"
         conclusion = Conclusion(outcome=Outcome(kind=OutcomeKind.QUARANTINED, reason=reason))
-        outcome = self.converter.storage.conclude(claim, lambda _: conclusion, now=self.clock())
-        self._tell(claim, "quarantined", failure.error_type)
+        outcome = self.converter.storage.conclude(claim, lambda _: conclusion)
+        self._tell(claim, Event.QUARANTINED, failure.error_type)
         return Converted(intake_id=claim.row.id, outcome=outcome, failure=failure)
 
     def _later(
@@ -102,19 +99,16 @@ class Attempts(Generic[Tx]):
             seconds = _RETRY_AFTER[min(claim.row.attempts, len(_RETRY_AFTER)) - 1]
         # The host's number: not a number becomes 0.
         wait = timedelta(seconds=min(max(0.0, seconds), _LONGEST_WAIT))
-        now = self.clock()
-        self.converter.storage.intake_fail(
-            claim, failure, retry_at=now + wait, counts=counts, now=now
-        )
-        self._tell(claim, "failed", failure.error_type)
+        retry_at = self.clock() + wait
+        self.converter.storage.intake_fail(claim, failure, retry_at=retry_at, counts=counts)
+        self._tell(claim, Event.FAILED, failure.error_type)
         return Converted(intake_id=claim.row.id, outcome=None, failure=failure)
 
-    def _tell(self, claim: Claim, event: str, what: str) -> None:
+    def _tell(self, claim: Claim, event: Event, what: str) -> None:
         self.tell(claim.row.account_id, event, f"intake {claim.row.id}: {what}")
 
 
 def _failure(step: str, error: Exception) -> Failure:
     """Describe an error: an unexpected one by its place, as its text may hold the mail's."""
-    text = str(ours(error))
     cause = error.__cause__ if type(error) is HookError else None
-    return Failure(step=step, error_type=type(cause or error).__name__, text=text[:_LONGEST_TEXT])
+    return Failure(step=step, error_type=type(cause or error).__name__, text=storable(ours(error)))

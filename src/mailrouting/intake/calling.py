@@ -1,5 +1,6 @@
 """Turn what hooks and adapters raise into errors of ours."""
 
+import re
 import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -7,7 +8,10 @@ from pathlib import PurePath
 
 from mailrouting.errors import HookError, MailroutingError
 
-__all__ = ["calling", "hook_error", "ours"]
+__all__ = ["calling", "hook_error", "ours", "storable"]
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_LONGEST_TEXT = 500
 
 
 @contextmanager
@@ -57,3 +61,8 @@ def _place(error: Exception) -> str:
     if not frames:
         return ""
     return f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}"
+
+
+def storable(text: object) -> str:
+    """Return a host's text as every storage can keep it: bounded, no NUL, no lone surrogate."""
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", str(text))[:_LONGEST_TEXT]

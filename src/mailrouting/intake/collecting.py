@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 import attrs
 
 from mailrouting.accounts import FirstRun, FirstRunKind, InboundSettings
-from mailrouting.errors import SessionError
+from mailrouting.errors import PeerProtocolError, SessionError
 from mailrouting.reading import identify
 from mailrouting.records import IntakeMail, Position, Stream, Uid
 from mailrouting.session import MailSession, RawMail
@@ -14,9 +14,9 @@ from mailrouting.storage import Storage
 
 __all__ = ["Batch", "Collector", "FetchLimits", "cutoff"]
 
-FIRST_GENERATION = 1
+_FIRST_GENERATION = 1
 # Mail that is new to us may carry an arrival time before our first run when clocks differ.
-CLOCK_SKEW = timedelta(hours=1)
+_CLOCK_SKEW = timedelta(hours=1)
 
 
 @attrs.frozen(kw_only=True)
@@ -48,7 +48,7 @@ def cutoff(first_run: FirstRun, now: datetime) -> datetime | None:
         case FirstRunKind.ALL:
             return None
         case FirstRunKind.ONLY_NEW:
-            return now - CLOCK_SKEW
+            return now - _CLOCK_SKEW
         case FirstRunKind.SINCE:
             assert first_run.since is not None  # directory.problems() refuses the account else
             return datetime.combine(first_run.since, time.min, tzinfo=UTC)
@@ -69,7 +69,7 @@ class Batch:
     cut_short: bool = False
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)
 class Collector:
     """Read an open folder. Writes nothing: what it yields is for the caller to store.
 
@@ -81,6 +81,7 @@ class Collector:
         stream: The present numbering.
         uidnext: What the server told when the folder was opened; mail from there on is new.
         limits: Bounds of a batch.
+        unread: Mails that the server lists and does not give out, or not whole; they stay there.
     """
 
     account_id: str
@@ -90,11 +91,13 @@ class Collector:
     stream: Stream
     uidnext: int | None
     limits: FetchLimits
+    unread: list[Uid] = attrs.field(factory=list[Uid])
 
     def batches(self) -> Iterator[Batch]:
         """Yield what is not known yet, at most `max_per_fetch` mails together.
 
-        A batch must be stored before the next one is asked for.
+        A batch must be stored before the next one is asked for. Mail that cannot be read takes no
+        place of another's.
 
         Raises:
             SessionError: The session broke; what was read before was yielded.
@@ -106,18 +109,34 @@ class Collector:
             old = self._old(unknown)
             if old:
                 yield Batch(old=tuple(self._position(uid) for uid in unknown if uid in old))
-            wanted = [uid for uid in unknown if uid not in old][:budget]
-            budget -= len(wanted)
-            for start in range(0, len(wanted), self.limits.batch_mails):
-                yield from self._read(wanted[start : start + self.limits.batch_mails])
-            if budget <= 0:
+            wanted = [uid for uid in unknown if uid not in old]
+            while wanted and budget:
+                some = wanted[: min(budget, self.limits.batch_mails)]
+                del wanted[: len(some)]
+                for batch in self._read(some):
+                    budget -= len(batch.mails)
+                    yield batch
+            if not budget:
                 return
+
+    @property
+    def trouble(self) -> PeerProtocolError | None:
+        """Say what is wrong with mail that was not read; None when nothing is."""
+        if not self.unread:
+            return None
+        return PeerProtocolError(
+            f"the server lists {len(self.unread)} mails that it does not give out whole, "
+            f"UID {self.unread[0]} first",
+            account_id=self.account_id,
+            command="FETCH",
+            hint="They stay there and are tried again; look at them with another program.",
+        )
 
     def _old(self, uids: list[Uid]) -> frozenset[Uid]:
         stream = self.stream
         if stream.cutoff is None or not uids:
             return frozenset()
-        first_ever = stream.is_new and stream.generation == FIRST_GENERATION
+        first_ever = stream.is_new and stream.generation == _FIRST_GENERATION
         if first_ever and self.inbound.first_run.kind is FirstRunKind.ONLY_NEW:
             # One that comes in while we look is new.
             return frozenset(uid for uid in uids if self.uidnext is None or int(uid) < self.uidnext)
@@ -130,6 +149,7 @@ class Collector:
     def _read(self, uids: list[Uid]) -> Iterator[Batch]:
         mails: list[IntakeMail] = []
         size = 0
+        missing = set(uids)
         read = self.session.read(uids)
         while True:
             try:
@@ -141,6 +161,7 @@ class Collector:
                 raise
             if mail is None:
                 break
+            missing.discard(mail.uid)
             mails.append(self._intake_mail(mail))
             size += len(mail.raw)
             if size >= self.limits.batch_bytes:
@@ -148,6 +169,12 @@ class Collector:
                 mails, size = [], 0
         if mails:
             yield Batch(mails=tuple(mails))
+        self._note_unread(missing)
+
+    def _note_unread(self, missing: set[Uid]) -> None:
+        """Tell mail that vanished meanwhile from mail that is there and cannot be read."""
+        if missing:
+            self.unread += [info.uid for info in self.session.stat(sorted(missing))]
 
     def _intake_mail(self, mail: RawMail) -> IntakeMail:
         return IntakeMail(

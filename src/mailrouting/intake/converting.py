@@ -5,7 +5,6 @@ transaction; then the storage opens one, re-checks the claim and calls a single 
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Generic, TypeVar, cast
 
 import attrs
@@ -13,10 +12,10 @@ import attrs
 from mailrouting.directory import Directory
 from mailrouting.errors import HookError, MailroutingError, TransactionMisuseError
 from mailrouting.hooks import FindsByKey, HelpDesk, Prepares, RecordsBounces, Rule
-from mailrouting.intake.calling import calling, hook_error
+from mailrouting.intake.calling import calling, hook_error, storable
 from mailrouting.intake.drafting import conclusion, draft_for, idempotency_key, overruled
 from mailrouting.intake.explaining import explain
-from mailrouting.reading import Message
+from mailrouting.reading import Message, ReadingLimits
 from mailrouting.records import (
     Action,
     Claim,
@@ -37,8 +36,8 @@ __all__ = ["Converter"]
 
 Tx = TypeVar("Tx")
 
-MOST_COPIES = 50
-LONGEST_TICKET_ID = 255
+_MOST_COPIES = 50
+_LONGEST_TICKET_ID = 255
 
 
 @attrs.frozen(kw_only=True)
@@ -52,14 +51,16 @@ class Converter(Generic[Tx]):
         desk: The host's hooks.
         rules: The host's rules, in order.
         policy: The host's choices.
+        reading: How far to look into a mail.
     """
 
     storage: Storage[Tx]
     desk: HelpDesk[Tx]
     rules: Sequence[Rule] = ()
     policy: RoutingPolicy = attrs.field(factory=RoutingPolicy)
+    reading: ReadingLimits = attrs.field(factory=ReadingLimits)
 
-    def convert(self, claim: Claim, directory: Directory, *, now: datetime) -> Outcome | TryLater:
+    def convert(self, claim: Claim, directory: Directory) -> Outcome | TryLater:
         """Bring one claimed mail to its outcome, or say that the host wants to try later.
 
         Raises:
@@ -78,6 +79,7 @@ class Converter(Generic[Tx]):
             rules=self.rules,
             policy=self.policy,
             copies=copies,
+            limits=self.reading,
         )
         key = idempotency_key(row.account_id, row.identity.fingerprint)
         message, decision = explained.message, explained.decision
@@ -91,10 +93,10 @@ class Converter(Generic[Tx]):
                 draft = draft_for(message, decision, directory, key)
             else:
                 draft = prepared
-        return self._conclude(claim, message, decision, draft, now=now)
+        return self._conclude(claim, message, decision, draft)
 
     def _copies(self, claim: Claim) -> tuple[IntakeRow, ...]:
-        rows = self.storage.intake_rows(content=claim.row.identity.content, limit=MOST_COPIES)
+        rows = self.storage.intake_rows(content=claim.row.identity.content, limit=_MOST_COPIES)
         return tuple(row for row in rows if row.id != claim.row.id)
 
     def _prepare(
@@ -114,6 +116,16 @@ class Converter(Generic[Tx]):
                 hook="prepare",
                 hint="Return the draft that came in, changed by attrs.evolve, without its key.",
             )
+        if isinstance(prepared, TryLater) and not isinstance(
+            cast("object", prepared.after_seconds), int | float
+        ):
+            raise HookError(
+                f"prepare returned TryLater with after_seconds={prepared.after_seconds!r}",
+                hook="prepare",
+                hint="Say it as a number of seconds.",
+            )
+        if isinstance(prepared, Verdict):
+            return attrs.evolve(prepared, reason=storable(prepared.reason))
         return prepared
 
     def _conclude(
@@ -122,8 +134,6 @@ class Converter(Generic[Tx]):
         message: Message,
         decision: Decision,
         draft: TicketDraft | EntryDraft | None,
-        *,
-        now: datetime,
     ) -> Outcome:
         hook = "open_ticket" if isinstance(draft, TicketDraft) else "add_entry"
         earlier = self._written_before(draft.idempotency_key) if draft else None
@@ -139,7 +149,7 @@ class Converter(Generic[Tx]):
             return conclusion(message, decision, written)
 
         try:
-            return self.storage.conclude(claim, write, now=now)
+            return self.storage.conclude(claim, write)
         except TransactionMisuseError as error:
             error.hook = hook  # the storage cannot know which one it called
             raise
@@ -171,7 +181,7 @@ def _checked(written: object, hook: str) -> Written:
     # The types say it, but whoever wrote the hook may not have checked them.
     ticket: object = written.ticket if isinstance(written, Written) else None
     if isinstance(written, Written) and isinstance(ticket, str):
-        if 0 < len(ticket) <= LONGEST_TICKET_ID:
+        if 0 < len(ticket) <= _LONGEST_TICKET_ID:
             return written
         found = f"a ticket id of {len(ticket)} characters"
     elif isinstance(written, Written):
@@ -181,5 +191,5 @@ def _checked(written: object, hook: str) -> Written:
     raise HookError(
         f"{hook} returned {found}",
         hook=hook,
-        hint=f"Return Written(ticket=...) with a text of 1 to {LONGEST_TICKET_ID} characters.",
+        hint=f"Return Written(ticket=...) with a text of 1 to {_LONGEST_TICKET_ID} characters.",
     )

@@ -4,6 +4,7 @@ import hashlib
 
 import attrs
 
+from mailrouting.addresses import address_key
 from mailrouting.directory import Directory
 from mailrouting.reading import HeaderAddress, Kind, Message
 from mailrouting.records import (
@@ -24,7 +25,7 @@ from mailrouting.records import (
 
 __all__ = ["conclusion", "draft_for", "idempotency_key", "overruled"]
 
-MOST_PARTICIPANTS = 50
+_MOST_PARTICIPANTS = 50
 
 _OUTCOMES = {
     Action.OPEN: OutcomeKind.CREATED,
@@ -114,15 +115,15 @@ def _entry_kind(message: Message) -> EntryKind:
 
 def _participants(message: Message, directory: Directory) -> tuple[HeaderAddress, ...]:
     """Return the others in To and Cc, less our own and the sender, at most fifty."""
-    sender = message.from_.address.casefold() if message.from_ else ""
+    sender = address_key(message.from_.address) if message.from_ else ""
     others = {
-        item.address.casefold(): item
+        key: item
         for item in (*message.to, *message.cc)
         if item.address  # a group's or a list's bare name has none
-        and item.address.casefold() != sender
+        and (key := address_key(item.address)) != sender
         and directory.address_book.find(item.address) is None
     }
-    return tuple(others.values())[:MOST_PARTICIPANTS]
+    return tuple(others.values())[:_MOST_PARTICIPANTS]
 
 
 def conclusion(message: Message, decision: Decision, written: Written | None) -> Conclusion:

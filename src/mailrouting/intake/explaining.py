@@ -8,8 +8,8 @@ import attrs
 from mailrouting.directory import Directory
 from mailrouting.errors import HookError
 from mailrouting.hooks import FindsByNumber, HelpDesk, KnowsPeople, Rule, RuleContext
-from mailrouting.intake.calling import calling
-from mailrouting.reading import Kind, Message, read
+from mailrouting.intake.calling import calling, storable
+from mailrouting.reading import Kind, Message, ReadingLimits, read
 from mailrouting.records import Decision, Role, ThreadRecord, TicketId, TicketState, Verdict
 from mailrouting.routing import Copies, People, RoutingPolicy, decide, receiving_account
 from mailrouting.threads import Evidence, bounce_ids, gather, subject_numbers
@@ -18,7 +18,7 @@ __all__ = ["Explanation", "FindsThreads", "explain"]
 
 Tx = TypeVar("Tx")
 
-MOST_MERGES = 5
+_MOST_MERGES = 5
 
 
 class FindsThreads(Protocol):
@@ -54,6 +54,7 @@ def explain(
     rules: Sequence[Rule] = (),
     policy: RoutingPolicy | None = None,
     copies: Copies | None = None,
+    limits: ReadingLimits | None = None,
 ) -> Explanation:
     """Run everything that leads to a decision, and write nothing.
 
@@ -66,6 +67,7 @@ def explain(
         rules: The host's rules.
         policy: The host's choices.
         copies: Other intake rows of the same mail; none when left out.
+        limits: How far to look into the mail.
 
     Raises:
         RecordNotFoundError: The directory has no such account.
@@ -73,7 +75,7 @@ def explain(
         StorageError: `threads` could not be asked.
     """
     policy = policy or RoutingPolicy()
-    message = read(raw)
+    message = read(raw, limits=limits or ReadingLimits())
     receiver, _, _ = receiving_account(message, directory, fetched_for=account)
     is_report = message.kind in (Kind.BOUNCE, Kind.DELIVERY_NOTICE)
     ids = bounce_ids(message)
@@ -127,7 +129,7 @@ def _role(message: Message, desk: HelpDesk[Tx]) -> Role:
 
 def _describe(ticket: TicketId, desk: HelpDesk[Tx]) -> TicketState | None:
     """Describe a ticket, or the one that it was merged into."""
-    for _ in range(MOST_MERGES):
+    for _ in range(_MOST_MERGES):
         with calling("describe"):
             state = desk.describe(ticket)
         if state is None or state.merged_into is None:
@@ -142,8 +144,10 @@ def _guarded(rule: Rule) -> Rule:
     def judged(message: Message, context: RuleContext) -> Verdict | None:
         with calling("rules"):
             verdict = cast("object", rule(message, context))
-        if verdict is None or isinstance(verdict, Verdict):
-            return verdict
+        if verdict is None:
+            return None
+        if isinstance(verdict, Verdict):
+            return attrs.evolve(verdict, reason=storable(verdict.reason))
         raise HookError(
             f"the rule {name} returned {type(verdict).__name__}",
             hook="rules",

@@ -7,7 +7,7 @@ import attrs
 from mailrouting.errors import MailroutingError
 from mailrouting.records import Failure, Outcome, OutcomeKind
 
-__all__ = ["Converted", "FetchReport", "RunStatus"]
+__all__ = ["Converted", "FetchReport", "RunStatus", "failed", "skipped"]
 
 
 class RunStatus(enum.Enum):
@@ -43,7 +43,9 @@ class FetchReport:
         because: Why it was skipped or failed, or the text of `error`; empty when all went well.
         stored: Mails made durable now.
         reappeared: Mails that were here already and stand at a new position.
-        skipped: Mails older than the account's cut-off.
+        too_old: Mails older than the account's cut-off.
+        unread: Mails that the server lists and does not give out, or not whole: they stay there,
+            and `error` names them.
         converted: What became of each row, in order.
         acknowledged: Mails that the server was told about, or that are kept as they are.
         error: What failed. A run that is done may have one: mail that could not be acknowledged
@@ -55,7 +57,8 @@ class FetchReport:
     because: str = ""
     stored: int = 0
     reappeared: int = 0
-    skipped: int = 0
+    too_old: int = 0
+    unread: int = 0
     converted: tuple[Converted, ...] = ()
     acknowledged: int = 0
     error: MailroutingError | None = None
@@ -70,3 +73,15 @@ class FetchReport:
     def retried(self) -> int:
         """Count the mails that are tried again later."""
         return sum(item.outcome is None for item in self.converted)
+
+
+def skipped(account_id: str, because: str) -> FetchReport:
+    """Report a run that did not begin."""
+    return FetchReport(account_id=account_id, status=RunStatus.SKIPPED, because=because)
+
+
+def failed(account_id: str, error: MailroutingError) -> FetchReport:
+    """Report a run that did nothing but fail."""
+    return FetchReport(
+        account_id=account_id, status=RunStatus.FAILED, because=str(error), error=error
+    )

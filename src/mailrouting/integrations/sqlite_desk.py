@@ -5,12 +5,13 @@ together. It is a whole host in one page, to learn from and to start with.
 """
 
 import sqlite3
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import attrs
 
+from mailrouting.hooks import Event, Listener
 from mailrouting.records import (
     EntryDraft,
     Role,
@@ -70,6 +71,7 @@ class DeskTicket:
         reply_to: Where the requester wants answers, if not at the sender's address.
         return_path: The reverse-path of the first mail; None when unknown.
         department: Where it was put.
+        priority: How urgent a rule or its account found it; None when nobody said.
         linked: Tickets that its first mail pointed to.
         may_autorespond: Whether its first mail may be answered automatically.
         entries: How many entries it has.
@@ -83,6 +85,7 @@ class DeskTicket:
     reply_to: tuple[str, ...]
     return_path: str | None
     department: str | None
+    priority: str | None
     linked: tuple[TicketId, ...]
     may_autorespond: bool
     entries: int
@@ -125,7 +128,7 @@ class SqliteDesk:
     ()
     """
 
-    def __init__(self, path: Path, *, listener: Callable[[str, str, str], None] = _silent) -> None:
+    def __init__(self, path: Path, *, listener: Listener = _silent) -> None:
         """Open the file, and make the tables that are missing.
 
         Args:
@@ -199,7 +202,7 @@ class SqliteDesk:
         """Say who is on a ticket."""
         with self._reading() as connection:
             row = connection.execute(
-                "select account_id, status from desk_ticket where id = ?", (ticket,)
+                "select account_id, status, requester from desk_ticket where id = ?", (ticket,)
             ).fetchone()
             if row is None:
                 return None
@@ -211,6 +214,7 @@ class SqliteDesk:
             participants=tuple(address for (address,) in participants),
             accepts_entries=row[1] == "open",
             account_id=row[0],
+            requester=row[2],
         )
 
     def find_by_number(self, number: str) -> TicketId | None:
@@ -229,7 +233,7 @@ class SqliteDesk:
             ).fetchone()
         return Role.CUSTOMER if row else Role.UNKNOWN
 
-    def observe(self, account_id: str, event: str, detail: str) -> None:
+    def observe(self, account_id: str, event: Event, detail: str) -> None:
         """Pass the event on."""
         self._listener(account_id, event, detail)
 
@@ -240,7 +244,7 @@ class SqliteDesk:
         with self._reading() as connection:
             rows = connection.execute(
                 "select id, subject, account_id, received_as, requester, reply_to, return_path,"
-                " department, linked, may_autorespond,"
+                " department, priority, linked, may_autorespond,"
                 " (select count(*) from desk_entry where ticket = desk_ticket.id)"
                 " from desk_ticket order by id"
             ).fetchall()
@@ -254,9 +258,10 @@ class SqliteDesk:
                 reply_to=tuple(row[5].split()),
                 return_path=row[6],
                 department=row[7],
-                linked=tuple(row[8].split()),
-                may_autorespond=bool(row[9]),
-                entries=row[10],
+                priority=row[8],
+                linked=tuple(row[9].split()),
+                may_autorespond=bool(row[10]),
+                entries=row[11],
             )
             for row in rows
         )

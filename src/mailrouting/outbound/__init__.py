@@ -20,7 +20,6 @@ from mailrouting.outbound.values import (
     Resolution,
     TransportPlan,
     passed_over,
-    trace_step,
 )
 from mailrouting.records import TraceStep
 
@@ -78,7 +77,7 @@ def resolve(
     trace: list[TraceStep] = []
     if not directory.sending:
         trace.append(
-            trace_step("sending", "switched off", "the directory holds all mail back for now")
+            TraceStep("sending", "switched off", "the directory holds all mail back for now")
         )
     for candidate in candidates(directory, purpose, context, policy or OutboundPolicy()):
         identity = identify(directory, candidate)
@@ -90,7 +89,7 @@ def resolve(
             because = f"no server may send {identity.address.addr}"
             trace += [passed_over(candidate.step, because), *steps]
             continue
-        trace += [trace_step(candidate.step, "accepted", identity.because), *steps]
+        trace += [TraceStep(candidate.step, "accepted", identity.because), *steps]
         to = recipients(directory, purpose=purpose, context=context)
         return Resolution(
             account_id=identity.account.id,
@@ -140,14 +139,14 @@ def _plan(
     from_, sender = wanted, None
     reply_to: tuple[NamedAddress, ...] = ()
     if _may_send(account, outbound, wanted.addr):
-        steps.append(trace_step(step, "as it is", f"it may send {wanted.addr}"))
+        steps.append(TraceStep(step, "as it is", f"it may send {wanted.addr}"))
     elif outbound.other_from is OtherFrom.SENDER:
         sender = account.address
-        steps.append(trace_step(step, "with Sender", f"it sends {wanted.addr} as {sender.addr}"))
+        steps.append(TraceStep(step, "with Sender", f"it sends {wanted.addr} as {sender.addr}"))
     elif outbound.other_from is OtherFrom.REWRITE:
         name = f"{wanted.name} ({wanted.addr})" if wanted.name else str(wanted.addr)
         from_, reply_to = NamedAddress(account.address.addr, name), (wanted,)
-        steps.append(trace_step(step, "rewritten", f"it may send {from_.addr} only"))
+        steps.append(TraceStep(step, "rewritten", f"it may send {from_.addr} only"))
     else:
         steps.append(passed_over(step, f"it refuses {wanted.addr}"))
         return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from mailrouting.addresses import NamedAddress
+from mailrouting.addresses import AddressRole, NamedAddress
 from mailrouting.directory import Directory
 from mailrouting.errors import AddressError
 from mailrouting.outbound.values import (
@@ -10,7 +10,6 @@ from mailrouting.outbound.values import (
     Purpose,
     Recipients,
     passed_over,
-    trace_step,
 )
 from mailrouting.records import TraceStep
 
@@ -82,12 +81,14 @@ def _usable(
         if key in seen:
             continue
         seen.add(key)
-        if own := directory.address_book.find(address.addr):
+        own = directory.address_book.find(address.addr)
+        # In a catch-all domain colleagues have addresses too.
+        if own is not None and own.role is not AddressRole.CATCH_ALL:
             because = f"{address.addr} is ours (account {own.account_id}): it would be a loop"
             trace.append(passed_over(step, because))
         elif key in context.suppressed:
             trace.append(passed_over(step, f"{address.addr} is suppressed"))
         else:
-            trace.append(trace_step(step, "accepted", f"{address.addr} gets it"))
+            trace.append(TraceStep(step, "accepted", f"{address.addr} gets it"))
             usable.append(address)
     return tuple(usable)

@@ -16,7 +16,6 @@ __all__ = [
     "Resolution",
     "TransportPlan",
     "passed_over",
-    "trace_step",
 ]
 
 
@@ -157,11 +156,6 @@ class Resolution:
         return self.transports[0].reverse_path
 
 
-def trace_step(step: str, verdict: str, because: str) -> TraceStep:
-    """Make a step of the trace."""
-    return TraceStep(step=step, verdict=verdict, because=because)
-
-
 def passed_over(step: str, because: str) -> TraceStep:
     """Make a step of the trace that led nowhere."""
-    return trace_step(step, "passed over", because)
+    return TraceStep(step, "passed over", because)

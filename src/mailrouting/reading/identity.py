@@ -44,7 +44,9 @@ class MailIdentity:
             NUL, fields that a store adds, final newlines).
         delivery: The same delivery although a server renders its body anew: Message-ID, all
             Received fields, Date.
-        content: The same mail in two mailboxes: Message-ID, address in From, body.
+        content: The same mail in two mailboxes: Message-ID, address in From, Date, Reply-To, body.
+            Whoever forges a twin to have the true mail taken for its copy gains nothing: all that
+            an answer needs is the same.
     """
 
     version: int
@@ -94,6 +96,10 @@ def identify(raw: bytes, *, received_at: datetime | None = None) -> MailIdentity
                 *message_id,
                 b"",
                 _from_address(fields),
+                b"",
+                *_values(fields, b"date"),
+                b"",
+                *_values(fields, b"reply-to"),
                 hashlib.sha256(body).hexdigest().encode(),
             ]
         ),

@@ -227,11 +227,13 @@ class ThreadRecord:
         message_id: Without `<>`.
         ticket: The host's ticket.
         account_id: The account that received or sent that mail.
+        sent: True for mail that left from us: only such a mail can bounce.
     """
 
     message_id: str
     ticket: TicketId
     account_id: str
+    sent: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -98,6 +98,8 @@ class TicketState:
         accepts_entries: False when a reply shall open a new, linked ticket (closed for good).
         merged_into: The ticket that took its place, if any.
         account_id: The account that it answers from, if that is set.
+        requester: The address that opened it. Of several tickets that one Message-ID leads to, it
+            tells which is the sender's own.
     """
 
     ticket: TicketId
@@ -105,6 +107,7 @@ class TicketState:
     accepts_entries: bool = True
     merged_into: TicketId | None = None
     account_id: str | None = None
+    requester: str | None = None
 
 
 class EntryKind(enum.Enum):

@@ -5,13 +5,8 @@ our mail, copies of the same mail, the host's rules, the ticket it answers, a ne
 leaves a `TraceStep`. No mail is dropped here: every way out is an `Action` with a reason.
 """
 
-from mailrouting.routing.deciding import (
-    People,
-    RoutingPolicy,
-    SeveralOurs,
-    SubjectNumber,
-    decide,
-)
+from mailrouting.routing.case import People, RoutingPolicy, SeveralOurs, SubjectNumber
+from mailrouting.routing.deciding import decide
 from mailrouting.routing.receiving import authenticity, receiving_account
 from mailrouting.routing.responding import Copies
 

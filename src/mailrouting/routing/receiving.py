@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mailrouting.accounts import ArrivesIn, EmailAccount, InboundSettings
+from mailrouting.accounts import ArrivesIn, EmailAccount
 from mailrouting.addresses import OwnAddress, domain_key
 from mailrouting.directory import Directory
 from mailrouting.reading import Defect, Message
@@ -10,7 +10,7 @@ from mailrouting.records import Authenticity
 
 __all__ = ["authenticity", "receiving_account"]
 
-LONGEST_RESULTS = 16_384
+_LONGEST_RESULTS = 16_384
 _DELIVERY_HEADERS = 2  # Postfix writes X-Original-To and Delivered-To together
 
 
@@ -41,18 +41,15 @@ def receiving_account(
 
 def _fetched_elsewhere(account: EmailAccount, directory: Directory, fetched_for: str) -> bool:
     """Tell whether this account's mail is fetched from another mailbox than this one."""
-    inbound = account.inbound
-    holder = account
-    if isinstance(inbound, ArrivesIn):
-        found = directory.find_account(inbound.account_id)
-        if found is None:
-            return False
-        holder, inbound = found, found.inbound
+    holder: EmailAccount | None = account
+    if isinstance(account.inbound, ArrivesIn):
+        holder = directory.find_account(account.inbound.account_id)
     return (
-        holder.id != fetched_for
+        holder is not None
+        and holder.id != fetched_for
         and holder.enabled
-        and isinstance(inbound, InboundSettings)
-        and inbound.enabled
+        and holder.mailbox is not None
+        and holder.mailbox.enabled
     )
 
 
@@ -91,7 +88,7 @@ def _results(value: str) -> list[str]:
     """
     plain = ""
     depth, quoted, escaped = 0, False, False
-    for character in value[:LONGEST_RESULTS]:
+    for character in value[:_LONGEST_RESULTS]:
         if escaped:
             escaped = False
             plain += "_" if quoted else ""

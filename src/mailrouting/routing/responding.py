@@ -6,7 +6,6 @@ import attrs
 
 from mailrouting.accounts import EmailAccount
 from mailrouting.addresses import AddressBook, AddrSpec, domain_key
-from mailrouting.errors import AddressError
 from mailrouting.reading import Defect, HeaderAddress, Kind, Message
 from mailrouting.records import IntakeRow
 
@@ -50,7 +49,10 @@ def may_autorespond(
     ):
         if forbidden:
             return False, because
-    return _reverse_path_fits(message.from_, message.return_path or "")
+    fits, because = _reverse_path_fits(message.from_, message.return_path or "")
+    if fits and message.automatic_signs:
+        return False, f"it may be automatic: {message.automatic_signs[0]}"
+    return fits, because
 
 
 def _addressed(message: Message, book: AddressBook) -> bool:
@@ -66,7 +68,8 @@ def _copy_responds(copies: Copies) -> bool:
 
 
 def _reverse_path_fits(sender: HeaderAddress | None, return_path: str) -> tuple[bool, str]:
-    path, author = _addr_spec(return_path), _addr_spec(sender.address if sender else "")
+    path = AddrSpec.try_parse(return_path)
+    author = AddrSpec.try_parse(sender.address if sender else "")
     if path is None or author is None:
         return False, "From or the reverse-path is no address that can be written to"
     if _ROBOT.fullmatch(path.local):
@@ -78,10 +81,3 @@ def _reverse_path_fits(sender: HeaderAddress | None, return_path: str) -> tuple[
     if shorter == longer or ("." in shorter and longer.endswith(f".{shorter}")):
         return True, "a person wrote to us, and the reverse-path fits"
     return False, f"the reverse-path's domain {domains[0]} is not that of From"
-
-
-def _addr_spec(text: str) -> AddrSpec | None:
-    try:
-        return AddrSpec.parse(text)
-    except AddressError:
-        return None

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 
-__all__ = ["Dialect", "Executor", "SqlValue"]
+__all__ = ["Executor", "SqlDialect", "SqlValue"]
 
 Tx_co = TypeVar("Tx_co", covariant=True)
 
@@ -16,7 +16,7 @@ SqlValue = str | int | bytes | None
 
 
 @attrs.frozen(kw_only=True)
-class Dialect:
+class SqlDialect:
     """Say how a database spells what SQL has not settled.
 
     Attributes:
@@ -44,8 +44,8 @@ class Executor(Protocol[Tx_co]):
     Only errors of `mailrouting.errors` leave it, and what is raised inside its `with` blocks.
     """
 
-    def execute(self, sql: str, parameters: Sequence[SqlValue]) -> int:
-        """Run a statement; return how many rows it changed."""
+    def execute(self, sql: str, parameters: Sequence[SqlValue]) -> None:
+        """Run a statement whose rows nobody asks for."""
         ...
 
     def rows(self, sql: str, parameters: Sequence[SqlValue]) -> Sequence[tuple[Any, ...]]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from mailrouting.errors import StaleWriteError, StorageUnavailableError, TransactionMisuseError
+from mailrouting.errors import StorageUnavailableError, TransactionMisuseError
 from mailrouting.records import (
     IntakeRow,
     IntakeState,
@@ -22,6 +22,7 @@ from mailrouting.records import (
 )
 from mailrouting.stores._values import (
     Numbering,
+    lost_lease,
     refuse_foreign_positions,
     refuse_unstorable,
     uid_order,
@@ -103,11 +104,7 @@ class MemoryMailboxes:
         mailbox = self._mailboxes.get(lease.mailbox)
         held = mailbox.lease if mailbox else None
         if mailbox is None or held is None or held.token != lease.token:
-            raise StaleWriteError(
-                f"the lease on {lease.mailbox} is lost",
-                expected=lease.token,
-                found=held.token if held else None,
-            )
+            raise lost_lease(lease, held.token if held else None)
         return mailbox
 
     # leases and streams
@@ -154,10 +151,9 @@ class MemoryMailboxes:
         uidvalidity: int | None,
         uidnext: int | None,
         cutoff: datetime | None = None,
-        now: datetime | None = None,
     ) -> Stream:
         """See `Storage.stream_open`."""
-        with self._changing(cutoff, now):
+        with self._changing(cutoff):
             state = self._leased(lease)
             before = state.numbering
             if before is None:
@@ -216,8 +212,8 @@ class MemoryMailboxes:
             found.sort(key=lambda item: uid_order(item.position.uid))
             return tuple(found[:limit])
 
-    def acknowledged(self, positions: Sequence[Position], *, lease: Lease) -> None:
-        """See `Storage.acknowledged`."""
+    def mark_acknowledged(self, positions: Sequence[Position], *, lease: Lease) -> None:
+        """See `Storage.mark_acknowledged`."""
         refuse_foreign_positions(positions, lease)
         with self._changing():
             self._leased(lease)

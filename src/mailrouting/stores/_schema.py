@@ -1,7 +1,7 @@
 """Lay out the tables of our SQL stores, and lift older layouts to the present one (floor 6)."""
 
 from mailrouting.errors import StorageError
-from mailrouting.stores._executor import Dialect, Executor
+from mailrouting.stores._executor import Executor, SqlDialect
 
 __all__ = ["VERSION", "migrate"]
 
@@ -39,7 +39,6 @@ _MIGRATIONS = (
             claim_token {integer} NOT NULL DEFAULT 0,
             claimed_by {text},
             claimed_until {integer},
-            concluded_at {integer},
             failure {text},
             outcome_kind {text},
             outcome {text},
@@ -71,7 +70,8 @@ _MIGRATIONS = (
             message_id {text} NOT NULL,
             ticket {text} NOT NULL,
             account_id {text} NOT NULL,
-            UNIQUE (message_id, ticket, account_id)
+            sent {integer} NOT NULL,
+            UNIQUE (message_id, ticket, account_id, sent)
         )""",
         """CREATE TABLE mailrouting_health (
             account_id {text} PRIMARY KEY,
@@ -83,14 +83,14 @@ _MIGRATIONS = (
 VERSION = len(_MIGRATIONS)
 
 
-def _stored_version(executor: Executor[object], dialect: Dialect) -> int:
+def _stored_version(executor: Executor[object], dialect: SqlDialect) -> int:
     if not executor.rows(dialect.has_table, ("mailrouting_schema",)):
         return 0
     versions = executor.rows("SELECT version FROM mailrouting_schema", ())
     return versions[0][0] if versions else 0
 
 
-def migrate(executor: Executor[object], dialect: Dialect) -> None:
+def migrate(executor: Executor[object], dialect: SqlDialect) -> None:
     """Create the tables, or lift them to the present version. Idempotent; one transaction.
 
     Raises:
@@ -102,7 +102,7 @@ def migrate(executor: Executor[object], dialect: Dialect) -> None:
             _lift(executor, dialect, _stored_version(executor, dialect))
 
 
-def _lift(executor: Executor[object], dialect: Dialect, stored: int) -> None:
+def _lift(executor: Executor[object], dialect: SqlDialect, stored: int) -> None:
     if stored > VERSION:
         raise StorageError(
             f"the tables have schema version {stored}, this mailrouting knows {VERSION}",

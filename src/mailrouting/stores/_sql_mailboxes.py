@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-from mailrouting.errors import StaleWriteError
 from mailrouting.records import (
     IntakeState,
     Lease,
@@ -19,10 +18,11 @@ from mailrouting.records import (
     Uid,
     Unacknowledged,
 )
-from mailrouting.stores._executor import Dialect, Executor
+from mailrouting.stores._executor import Executor, SqlDialect
 from mailrouting.stores._values import (
     Numbering,
     chunks,
+    lost_lease,
     micros,
     moment,
     refuse_foreign_positions,
@@ -56,7 +56,7 @@ def _kind(value: str | None) -> OutcomeKind | None:
 class SqlMailboxes(Generic[Tx_co]):
     """Be the half of `SqlStorage` that knows mailboxes."""
 
-    def __init__(self, executor: Executor[Tx_co], dialect: Dialect) -> None:
+    def __init__(self, executor: Executor[Tx_co], dialect: SqlDialect) -> None:
         self._executor = executor
         self._dialect = dialect
 
@@ -73,11 +73,8 @@ class SqlMailboxes(Generic[Tx_co]):
         for mailbox_id, token, expires_at in found:
             if token == lease.token and expires_at is not None:
                 return int(mailbox_id)
-        raise StaleWriteError(
-            f"the lease on {lease.mailbox} is lost",
-            expected=lease.token,
-            found=next((token for _, token, expires_at in found if expires_at is not None), None),
-        )
+        held = (token for _, token, expires_at in found if expires_at is not None)
+        raise lost_lease(lease, next(held, None))
 
     def lease_acquire(
         self, mailbox: MailboxKey, *, owner: str, ttl_seconds: float, now: datetime | None = None
@@ -150,10 +147,9 @@ class SqlMailboxes(Generic[Tx_co]):
         uidvalidity: int | None,
         uidnext: int | None,
         cutoff: datetime | None = None,
-        now: datetime | None = None,
     ) -> Stream:
         """See `Storage.stream_open`."""
-        refuse_unstorable((cutoff, now))
+        refuse_unstorable(cutoff)
         with self._executor.begin():
             mailbox_id = self._leased(lease)
             [(generation, *numbers, stored_cutoff)] = self._executor.rows(
@@ -200,12 +196,10 @@ class SqlMailboxes(Generic[Tx_co]):
                 )
         return found
 
-    def intake_skip(
-        self, positions: Sequence[Position], *, lease: Lease, now: datetime | None = None
-    ) -> None:
+    def intake_skip(self, positions: Sequence[Position], *, lease: Lease) -> None:
         """See `Storage.intake_skip`."""
         refuse_foreign_positions(positions, lease)
-        refuse_unstorable((*positions, now))
+        refuse_unstorable((*positions,))
         with self._executor.begin():
             mailbox_id = self._leased(lease)
             for position in positions:
@@ -239,8 +233,8 @@ class SqlMailboxes(Generic[Tx_co]):
             )
         )
 
-    def acknowledged(self, positions: Sequence[Position], *, lease: Lease) -> None:
-        """See `Storage.acknowledged`."""
+    def mark_acknowledged(self, positions: Sequence[Position], *, lease: Lease) -> None:
+        """See `Storage.mark_acknowledged`."""
         refuse_foreign_positions(positions, lease)
         with self._executor.begin():
             mailbox_id = self._leased(lease)

@@ -16,18 +16,22 @@ _DENIED = {
     sqlite3.SQLITE_DETACH: "detached a database",
 }
 
-# They outlive the transaction, and others rely on them. Reading them is fine.
-_DENIED_PRAGMAS = frozenset(
+# The others outlive the transaction when they are given a value, and we rely on them.
+_ALLOWED_PRAGMAS = frozenset(
     {
-        "busy_timeout",
-        "foreign_keys",
-        "fullfsync",
-        "journal_mode",
-        "locking_mode",
-        "synchronous",
-        "wal_autocheckpoint",
-        "wal_checkpoint",
-        "writable_schema",
+        "application_id",
+        "defer_foreign_keys",
+        "foreign_key_check",
+        "foreign_key_list",
+        "index_info",
+        "index_list",
+        "index_xinfo",
+        "integrity_check",
+        "quick_check",
+        "table_info",
+        "table_list",
+        "table_xinfo",
+        "user_version",
     }
 )
 
@@ -104,7 +108,7 @@ class Guard:
             complaint = f"ran {first}"
         elif action == sqlite3.SQLITE_SAVEPOINT:
             complaint = f"ran {first} on savepoint {second}"
-        elif action == sqlite3.SQLITE_PRAGMA and second and first in _DENIED_PRAGMAS:
+        elif action == sqlite3.SQLITE_PRAGMA and second and first not in _ALLOWED_PRAGMAS:
             complaint = f"changed PRAGMA {first}"
         elif not self._connection.in_transaction:
             # ON CONFLICT ROLLBACK, or a trigger, ended it; from here all would commit by itself.

@@ -8,8 +8,10 @@ from typing import TypeVar
 
 import attrs
 
+from mailrouting.errors import RecordNotFoundError, StaleWriteError
 from mailrouting.health import AccountHealth, HealthState, Trouble
 from mailrouting.records import (
+    Claim,
     Envelope,
     Failure,
     IntakeMail,
@@ -29,8 +31,11 @@ __all__ = [
     "failure_to_text",
     "health_from_text",
     "health_to_text",
+    "lost_claim",
+    "lost_lease",
     "micros",
     "moment",
+    "no_intake",
     "outcome_from_text",
     "outcome_to_text",
     "quarantine_outcome",
@@ -50,9 +55,6 @@ _MICROSECOND = timedelta(microseconds=1)
 def utc_now() -> datetime:
     """Return the time of this machine's clock."""
     return datetime.now(UTC)
-
-
-# --- checks -----------------------------------------------------------------------------------
 
 
 def refuse_unstorable(value: object) -> None:
@@ -106,9 +108,6 @@ def refuse_unplaced_mail(mails: Sequence[IntakeMail], lease: Lease | None) -> No
         raise ValueError("mail with a position must be put with the lease on its mailbox")
 
 
-# --- rules ------------------------------------------------------------------------------------
-
-
 @attrs.frozen(kw_only=True)
 class Numbering:
     """Hold how a server numbered a mailbox when it was opened last.
@@ -138,6 +137,25 @@ class Numbering:
         )
 
 
+def lost_lease(lease: Lease, found: int | None) -> StaleWriteError:
+    """Make the error of a write with a lease that is lost; `found` is the token that holds."""
+    return StaleWriteError(
+        f"the lease on {lease.mailbox} is lost", expected=lease.token, found=found
+    )
+
+
+def lost_claim(claim: Claim, found: int | None) -> StaleWriteError:
+    """Make the error of a write with a claim that is lost; `found` is the token that holds."""
+    return StaleWriteError(
+        f"the claim on intake {claim.row.id} is lost", expected=claim.token, found=found
+    )
+
+
+def no_intake(intake_id: int) -> RecordNotFoundError:
+    """Make the error of asking for a row that is not there."""
+    return RecordNotFoundError(f"there is no intake {intake_id}")
+
+
 def quarantine_outcome(attempts: int, failure: Failure | None) -> Outcome:
     """Return the outcome of a row that was tried often enough."""
     last = (
@@ -163,9 +181,6 @@ def chunks(items: Sequence[_T], size: int) -> Iterator[list[_T]]:
     rest = iter(items)
     while chunk := list(islice(rest, size)):
         yield chunk
-
-
-# --- columns ----------------------------------------------------------------------------------
 
 
 def micros(time: datetime | None) -> int | None:

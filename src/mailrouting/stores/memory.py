@@ -9,7 +9,6 @@ from typing import Self
 
 import attrs
 
-from mailrouting.errors import RecordNotFoundError, StaleWriteError
 from mailrouting.health import AccountHealth
 from mailrouting.records import (
     Claim,
@@ -29,6 +28,8 @@ from mailrouting.storage import Capability
 from mailrouting.stores._memory_accounts import MemoryAccounts
 from mailrouting.stores._memory_mailboxes import Intake, MemoryMailboxes, Slot
 from mailrouting.stores._values import (
+    lost_claim,
+    no_intake,
     quarantine_outcome,
     refuse_foreign_positions,
     refuse_unplaced_mail,
@@ -146,12 +147,10 @@ class MemoryStorage(MemoryMailboxes):
         self._by_fingerprint[mail.account_id, identity.version, identity.fingerprint] = row.id
         return PutResult(PutStatus.CREATED, row.id)
 
-    def intake_skip(
-        self, positions: Sequence[Position], *, lease: Lease, now: datetime | None = None
-    ) -> None:
+    def intake_skip(self, positions: Sequence[Position], *, lease: Lease) -> None:
         """See `Storage.intake_skip`."""
         refuse_foreign_positions(positions, lease)
-        with self._changing(*positions, now):
+        with self._changing(*positions):
             self._leased(lease)
             for position in positions:
                 slot = Slot(None, acknowledged=True)
@@ -212,9 +211,7 @@ class MemoryStorage(MemoryMailboxes):
         intake = self._open.get(claim.row.id)
         found = intake.claim_token if intake and intake.claimed_until else None
         if intake is None or found != claim.token:
-            raise StaleWriteError(
-                f"the claim on intake {claim.row.id} is lost", expected=claim.token, found=found
-            )
+            raise lost_claim(claim, found)
         return intake
 
     def _finish(self, intake: Intake, outcome: Outcome) -> None:
@@ -228,10 +225,9 @@ class MemoryStorage(MemoryMailboxes):
         *,
         retry_at: datetime,
         counts: bool,
-        now: datetime | None = None,
     ) -> None:
         """See `Storage.intake_fail`."""
-        with self._changing(failure, retry_at, now):
+        with self._changing(failure, retry_at):
             intake = self._claimed(claim)
             intake.claimed_until = None
             intake.row = attrs.evolve(
@@ -246,11 +242,9 @@ class MemoryStorage(MemoryMailboxes):
         self,
         claim: Claim,
         write: Callable[[MemoryTransaction], Conclusion],
-        *,
-        now: datetime | None = None,
     ) -> Outcome:
         """See `Storage.conclude`."""
-        with self._changing(now):
+        with self._changing():
             intake = self._claimed(claim)
             self._writing, self._misused = True, False
             try:
@@ -268,7 +262,7 @@ class MemoryStorage(MemoryMailboxes):
         try:
             return self._intake[intake_id]
         except KeyError:
-            raise RecordNotFoundError(f"there is no intake {intake_id}") from None
+            raise no_intake(intake_id) from None
 
     def intake_row(self, intake_id: int) -> IntakeRow:
         """See `Storage.intake_row`."""

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from mailrouting.errors import RecordNotFoundError, StaleWriteError
 from mailrouting.health import AccountHealth
 from mailrouting.records import (
     Claim,
@@ -24,7 +23,7 @@ from mailrouting.records import (
     ThreadRecord,
 )
 from mailrouting.storage import Capability
-from mailrouting.stores._executor import Dialect, Executor, SqlValue
+from mailrouting.stores._executor import Executor, SqlDialect, SqlValue
 from mailrouting.stores._schema import migrate
 from mailrouting.stores._sql_mailboxes import MANY, SqlMailboxes, marks
 from mailrouting.stores._sql_rows import ROW, ROW_WIDTH, intake_row
@@ -35,14 +34,16 @@ from mailrouting.stores._values import (
     failure_to_text,
     health_from_text,
     health_to_text,
+    lost_claim,
     micros,
+    no_intake,
     outcome_to_text,
     quarantine_outcome,
     refuse_unplaced_mail,
     refuse_unstorable,
 )
 
-__all__ = ["Dialect", "Executor", "SqlStorage", "SqlValue"]
+__all__ = ["Executor", "SqlDialect", "SqlStorage", "SqlValue"]
 
 Tx_co = TypeVar("Tx_co", covariant=True)
 
@@ -68,7 +69,7 @@ class SqlStorage(SqlMailboxes[Tx_co]):
     def __init__(
         self,
         executor: Executor[Tx_co],
-        dialect: Dialect,
+        dialect: SqlDialect,
         *,
         capabilities: frozenset[Capability],
     ) -> None:
@@ -185,8 +186,7 @@ class SqlStorage(SqlMailboxes[Tx_co]):
                     "SELECT id, attempts, failure FROM mailrouting_intake"
                     f" WHERE {due} AND attempts >= ?{locked}",
                     (*parameters, max_attempts),
-                ),
-                now,
+                )
             )
             found = self._executor.rows(
                 f"{query} ORDER BY id LIMIT ?{locked}", (*parameters, limit)
@@ -197,10 +197,10 @@ class SqlStorage(SqlMailboxes[Tx_co]):
                 claim for some in chunks(ids, MANY) for claim in self._take(some, worker, until)
             )
 
-    def _quarantine(self, rows: Sequence[tuple[Any, ...]], now: datetime) -> None:
+    def _quarantine(self, rows: Sequence[tuple[Any, ...]]) -> None:
         for intake_id, attempts, failure in rows:
             outcome = quarantine_outcome(attempts, failure_from_text(failure))
-            self._finish(intake_id, outcome, now)
+            self._finish(intake_id, outcome)
 
     def _take(self, ids: Sequence[int], worker: str, until: int | None) -> list[Claim]:
         self._executor.execute(
@@ -228,19 +228,16 @@ class SqlStorage(SqlMailboxes[Tx_co]):
         )
         token = found[0][0] if found else None
         if token != claim.token:
-            raise StaleWriteError(
-                f"the claim on intake {claim.row.id} is lost", expected=claim.token, found=token
-            )
+            raise lost_claim(claim, token)
 
-    def _finish(self, intake_id: int, outcome: Outcome, now: datetime) -> None:
+    def _finish(self, intake_id: int, outcome: Outcome) -> None:
         self._executor.execute(
             "UPDATE mailrouting_intake SET state = ?, outcome_kind = ?, outcome = ?,"
-            " concluded_at = ?, claimed_until = NULL WHERE id = ?",
+            " claimed_until = NULL WHERE id = ?",
             (
                 IntakeState.DONE.value,
                 outcome.kind.value,
                 outcome_to_text(outcome),
-                micros(now),
                 intake_id,
             ),
         )
@@ -252,10 +249,9 @@ class SqlStorage(SqlMailboxes[Tx_co]):
         *,
         retry_at: datetime,
         counts: bool,
-        now: datetime | None = None,
     ) -> None:
         """See `Storage.intake_fail`."""
-        refuse_unstorable((failure, retry_at, now))
+        refuse_unstorable((failure, retry_at))
         with self._executor.begin():
             self._check_claim(claim)
             self._executor.execute(
@@ -270,18 +266,14 @@ class SqlStorage(SqlMailboxes[Tx_co]):
                 ),
             )
 
-    def conclude(
-        self, claim: Claim, write: Callable[[Tx_co], Conclusion], *, now: datetime | None = None
-    ) -> Outcome:
+    def conclude(self, claim: Claim, write: Callable[[Tx_co], Conclusion]) -> Outcome:
         """See `Storage.conclude`."""
-        now = self._now(now)
-        refuse_unstorable(now)
         with self._executor.begin():
             self._check_claim(claim)
             with self._executor.savepoint() as tx:
                 conclusion = write(tx)
             refuse_unstorable(conclusion)
-            self._finish(claim.row.id, conclusion.outcome, now)
+            self._finish(claim.row.id, conclusion.outcome)
             self._remember(conclusion.threads)
         return conclusion.outcome
 
@@ -291,7 +283,7 @@ class SqlStorage(SqlMailboxes[Tx_co]):
             f"SELECT {ROW} FROM mailrouting_intake i WHERE i.id = ?", (intake_id,)
         )
         if not found:
-            raise RecordNotFoundError(f"there is no intake {intake_id}")
+            raise no_intake(intake_id)
         return intake_row(found[0])
 
     def intake_raw(self, intake_id: int) -> bytes:
@@ -300,7 +292,7 @@ class SqlStorage(SqlMailboxes[Tx_co]):
             "SELECT raw FROM mailrouting_raw WHERE intake_id = ?", (intake_id,)
         )
         if not found:
-            raise RecordNotFoundError(f"there is no intake {intake_id}")
+            raise no_intake(intake_id)
         return bytes(found[0][0])
 
     def intake_rows(
@@ -333,13 +325,15 @@ class SqlStorage(SqlMailboxes[Tx_co]):
         found: list[tuple[Any, ...]] = []
         for some in chunks(tuple(dict.fromkeys(message_ids)), MANY):
             found += self._executor.rows(
-                "SELECT id, message_id, ticket, account_id FROM mailrouting_thread"
+                "SELECT id, message_id, ticket, account_id, sent FROM mailrouting_thread"
                 f" WHERE message_id IN ({marks(some)})",
                 some,
             )
         return tuple(
-            ThreadRecord(message_id=message_id, ticket=ticket, account_id=account_id)
-            for _, message_id, ticket, account_id in sorted(found)
+            ThreadRecord(
+                message_id=message_id, ticket=ticket, account_id=account_id, sent=bool(sent)
+            )
+            for _, message_id, ticket, account_id, sent in sorted(found)
         )
 
     def remember_threads(self, records: Sequence[ThreadRecord]) -> None:
@@ -351,9 +345,9 @@ class SqlStorage(SqlMailboxes[Tx_co]):
     def _remember(self, records: Sequence[ThreadRecord]) -> None:
         for record in records:
             self._executor.execute(
-                "INSERT INTO mailrouting_thread (message_id, ticket, account_id)"
-                " VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (record.message_id, record.ticket, record.account_id),
+                "INSERT INTO mailrouting_thread (message_id, ticket, account_id, sent)"
+                " VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (record.message_id, record.ticket, record.account_id, record.sent),
             )
 
     def health(self, account_id: str) -> AccountHealth | None:

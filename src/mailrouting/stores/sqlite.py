@@ -1,5 +1,6 @@
 """Keep everything in one SQLite file, ours or the host's own (floor 6). See `SqliteStorage`."""
 
+import functools
 import os
 import sqlite3
 import threading
@@ -18,11 +19,11 @@ from mailrouting.errors import (
 from mailrouting.storage import Capability
 from mailrouting.stores._sqlite_guard import Guard
 from mailrouting.stores._values import utc_now
-from mailrouting.stores.sql import Dialect, SqlStorage, SqlValue
+from mailrouting.stores.sql import SqlDialect, SqlStorage, SqlValue
 
 __all__ = ["SqliteStorage"]
 
-_DIALECT = Dialect(
+_DIALECT = SqlDialect(
     identity="INTEGER PRIMARY KEY AUTOINCREMENT",
     integer="INTEGER",
     text="TEXT",
@@ -30,7 +31,16 @@ _DIALECT = Dialect(
     has_table="SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?",
 )
 
-_CAPABILITIES = frozenset(Capability)
+# Listed, not all there are: a new one is declared when it is kept.
+_CAPABILITIES = frozenset(
+    {
+        Capability.DURABLE,
+        Capability.MULTI_HANDLE,
+        Capability.MULTI_PROCESS,
+        Capability.SHARED_TRANSACTION,
+        Capability.GUARDED_TRANSACTION,
+    }
+)
 
 # The primary result codes that may pass by themselves or by the operator's hand, and what to do.
 _AWAY = {
@@ -62,6 +72,10 @@ def _translated() -> Generator[None]:
         raise _error_for(error) from error
 
 
+def _nothing() -> int:
+    return 0
+
+
 class _Handle:
     """One thread's connection; the lock keeps `close` from pulling it away."""
 
@@ -70,10 +84,42 @@ class _Handle:
         self.lock = threading.RLock()
         self.guard: Guard | None = None
         self.begun = False
-        self.pid = os.getpid()
         # A thread that ends takes its connection with it.
         self.close = weakref.finalize(self, connection.close)
         self.close.atexit = False
+        self.is_idle()
+
+    def is_idle(self) -> bool:
+        """Tell whether no statement is half run, so that nothing holds on to an old snapshot."""
+        try:
+            # SQLite refuses to replace a function while any statement runs; nothing else tells.
+            self.connection.create_function("mailrouting_idle", 0, _nothing)
+        except sqlite3.Error:
+            return False
+        return True
+
+
+# SQLite keeps a table of locks in the process. After a fork the child believes that it holds what
+# its parent holds: its commits vanish when the parent closes, even those of a new connection.
+# So no connection of ours is open while the process forks.
+_OPEN: "weakref.WeakSet[_SqliteExecutor]" = weakref.WeakSet()
+
+
+@functools.cache
+def _watch_forks() -> None:
+    def before() -> None:
+        for executor in list(_OPEN):
+            executor.before_fork()
+
+    def in_parent() -> None:
+        for executor in list(_OPEN):
+            executor.after_fork()
+
+    def in_child() -> None:
+        for executor in list(_OPEN):
+            executor.after_fork_in_child()
+
+    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
 
 
 class _SqliteExecutor:
@@ -85,9 +131,11 @@ class _SqliteExecutor:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._handles: set[weakref.ref[_Handle]] = set()
-        self._inherited: list[_Handle] = []
+        self._forked_inside: tuple[_Handle, ...] = ()
         self._closed = False
         self.now = clock
+        _watch_forks()
+        _OPEN.add(self)
 
     def _connect(self) -> sqlite3.Connection:
         # We say BEGIN and COMMIT ourselves. Another thread only ever closes it.
@@ -118,45 +166,76 @@ class _SqliteExecutor:
 
     def _handle(self) -> _Handle:
         handle: _Handle | None = getattr(self._local, "handle", None)
-        if handle is not None and handle.pid != os.getpid():
-            # SQLite forbids to use or close a parent's connection after a fork.
-            self._inherited.append(handle)
-            handle = None
+        if self._forked_inside:
+            raise StorageUnavailableError(
+                "the process was forked inside a transaction, and this is the child",
+                hint="Do not fork inside a hook, or open the file only in the child.",
+            )
         if self._closed and not (handle is not None and handle.begun):
             raise StorageUnavailableError("the storage is closed")
         if handle is None or not handle.close.alive:
-            with _translated():
+            with self._lock, _translated():
                 handle = _Handle(self._connect())
-            self._local.handle = handle
-            with self._lock:
                 self._handles = {ref for ref in self._handles if ref() is not None}
                 self._handles.add(weakref.ref(handle))
+            self._local.handle = handle
         return handle
 
-    def _run(self, sql: str, parameters: Sequence[SqlValue]) -> tuple[int, list[tuple[Any, ...]]]:
-        handle = self._handle()
-        connection = handle.connection
-        with handle.lock, _translated():
+    @contextmanager
+    def _held(self) -> Generator[_Handle]:
+        """Hold the thread's connection, open."""
+        while True:
+            handle = self._handle()
+            with handle.lock:
+                # A fork in another thread may have closed it just now.
+                if handle.close.alive or self._closed:
+                    yield handle
+                    return
+
+    def _alive(self) -> list[_Handle]:
+        return [handle for ref in self._handles if (handle := ref()) is not None]
+
+    def before_fork(self) -> None:
+        """Close every connection; those of other threads when their transactions are over."""
+        own: _Handle | None = getattr(self._local, "handle", None)
+        self._lock.acquire()
+        for handle in self._alive():
+            if handle is own and handle.begun:
+                continue
+            with handle.lock:
+                handle.close()
+
+    def after_fork(self) -> None:
+        """Go on in the parent."""
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Go on in the child, which has one thread; refuse if it was born inside a transaction."""
+        self._lock = threading.Lock()
+        # Kept, because not even closing them is safe here.
+        self._forked_inside = tuple(handle for handle in self._alive() if handle.close.alive)
+
+    def _run(self, sql: str, parameters: Sequence[SqlValue]) -> list[tuple[Any, ...]]:
+        with self._held() as handle, _translated():
+            connection = handle.connection
             # A host may have set its own factories on the connection.
             text_factory, connection.text_factory = connection.text_factory, str
             try:
                 cursor = connection.cursor()
                 cursor.row_factory = None
-                rows = cursor.execute(sql, parameters).fetchall()
+                return cursor.execute(sql, parameters).fetchall()
             finally:
                 connection.text_factory = text_factory
-            return cursor.rowcount, rows
 
-    def execute(self, sql: str, parameters: Sequence[SqlValue]) -> int:
-        return self._run(sql, parameters)[0]
+    def execute(self, sql: str, parameters: Sequence[SqlValue]) -> None:
+        self._run(sql, parameters)
 
     def rows(self, sql: str, parameters: Sequence[SqlValue]) -> Sequence[tuple[Any, ...]]:
-        return self._run(sql, parameters)[1]
+        return self._run(sql, parameters)
 
     @contextmanager
     def begin(self) -> Generator[None]:
-        handle = self._handle()
-        with handle.lock:
+        with self._held() as handle:
             if handle.guard is not None:
                 handle.guard.refuse("changed the storage that is storing its outcome")
                 raise handle.guard.misuse()
@@ -174,6 +253,9 @@ class _SqliteExecutor:
                 raise
             finally:
                 handle.begun = False
+                if handle.close.alive and not handle.is_idle():
+                    # A cursor that a hook kept half read would show this thread the past for ever.
+                    handle.close()
 
     @contextmanager
     def savepoint(self) -> Generator[sqlite3.Connection]:
@@ -192,9 +274,9 @@ class _SqliteExecutor:
             raise own.guard.misuse()
         self._closed = True
         with self._lock:
-            handles = [handle for ref in self._handles if (handle := ref()) is not None]
-        for handle in handles:
-            if handle.pid == os.getpid():
+            handles = self._alive()
+        if not self._forked_inside:
+            for handle in handles:
                 # Waits for what another thread has begun.
                 with handle.lock:
                     handle.close()
@@ -215,7 +297,9 @@ class SqliteStorage(SqlStorage[sqlite3.Connection]):
     `tx` is a connection to it, so that a ticket commits with the outcome of its mail, or not at
     all. The file is put into WAL mode; every commit reaches the disk (`synchronous=FULL`).
 
-    Each thread has a connection of its own, opened when it first asks and closed when it ends.
+    Each thread has a connection of its own, opened when it first asks and closed when it ends. Before
+    the process forks all of them are closed, because SQLite loses what a child commits while it
+    inherited an open one: a host must do the same with its own connections to the file.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder, SqliteStorage(f"{folder}/mail.db") as storage:

@@ -4,7 +4,7 @@ The conformance kits need pytest and Hypothesis (extra `testing`), so they are i
 `mailrouting.testing.conformance`.
 """
 
-from mailrouting.testing.doubles import DeskTicket, FakeClock, RecordingDesk
+from mailrouting.testing.doubles import FakeClock, RecordedTicket, RecordingDesk
 from mailrouting.testing.messages import (
     AttachedFile,
     delivery_failure,
@@ -18,10 +18,10 @@ from mailrouting.testing.server import CommandRecord, FakeMail, FakeMailServer
 __all__ = [
     "AttachedFile",
     "CommandRecord",
-    "DeskTicket",
     "FakeClock",
     "FakeMail",
     "FakeMailServer",
+    "RecordedTicket",
     "RecordingDesk",
     "delivery_failure",
     "list_post",

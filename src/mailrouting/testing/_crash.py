@@ -14,11 +14,18 @@ from typing import Any
 
 from mailrouting.storage import Storage
 
-__all__ = ["Operation", "adapter_folders", "dies_before_line", "in_child", "lines_to_die_at"]
+__all__ = [
+    "Opener",
+    "Operation",
+    "adapter_folders",
+    "dies_before_line",
+    "in_child",
+    "lines_to_die_at",
+]
 
 _DIED, _SURVIVED, _RAISED = 70, 0, 71
 
-Tracer = Callable[[FrameType, str, Any], Any]
+_Tracer = Callable[[FrameType, str, Any], Any]
 Opener = Callable[[], Storage[object]]
 Operation = Callable[[Storage[object]], object]
 
@@ -40,8 +47,8 @@ def _fork() -> int:
         return os.fork()
 
 
-def _tracer(folders: tuple[str, ...], on_line: Callable[[], None]) -> Tracer:
-    def trace(frame: FrameType, event: str, _: object) -> Tracer | None:
+def _tracer(folders: tuple[str, ...], on_line: Callable[[], None]) -> _Tracer:
+    def trace(frame: FrameType, event: str, _: object) -> _Tracer | None:
         if not frame.f_code.co_filename.startswith(folders):
             return None
         if event == "line":

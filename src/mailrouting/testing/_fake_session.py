@@ -15,8 +15,8 @@ from mailrouting.testing._server_state import (
     Refused,
     ServerState,
 )
-from mailrouting.wire._guard import imap_uids, one_line, uid_set
-from mailrouting.wire._trouble import Place
+from mailrouting.wire.guard import imap_uids, one_line, uid_set
+from mailrouting.wire.trouble import Place
 
 __all__ = ["FakeSession"]
 
@@ -25,7 +25,7 @@ _IMAP_FEATURES = frozenset({SessionFeature.FLAGS, SessionFeature.FOLDERS})
 
 
 class FakeSession:
-    """Be a `MailSession` on a `FakeMailServer`; made by its `session` and `open_session`."""
+    """Be a `MailSession` on a `FakeMailServer`; made by its `open_session` and `open_mailbox`."""
 
     def __init__(
         self,
@@ -171,8 +171,6 @@ class FakeSession:
             pass
         finally:
             self._leave()
-
-    # --- underneath ---------------------------------------------------------------------------
 
     @contextmanager
     def _command(self, verb: str, *arguments: str) -> Generator[None]:

@@ -85,8 +85,6 @@ class ImapPeer:
             with contextlib.suppress(OSError):
                 self._sock.close()
 
-    # --- lines --------------------------------------------------------------------------------
-
     def _line(self) -> str:
         """Read a line; literals in it become quoted strings."""
         whole = ""
@@ -171,8 +169,6 @@ class ImapPeer:
             handlers["UNSELECT"] = self._unselect
         return handlers
 
-    # --- any state ----------------------------------------------------------------------------
-
     def _capabilities(self) -> str:
         without = self._state.without
         names = ["IMAP4rev1", *_EXTENSIONS]
@@ -200,8 +196,6 @@ class ImapPeer:
             self._say("* BYE until next time")
             self._open = False
         return ""
-
-    # --- logging in ---------------------------------------------------------------------------
 
     def _start_tls(self, _: Sequence[str]) -> str:
         if self._starttls is None:
@@ -294,8 +288,6 @@ class ImapPeer:
         except Refused:
             self._challenge(json.dumps({"status": "invalid_token", "scope": "mail"}).encode())
             raise
-
-    # --- folders ------------------------------------------------------------------------------
 
     @property
     def _mine(self) -> MailboxState:

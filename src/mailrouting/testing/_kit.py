@@ -1,5 +1,6 @@
 """Hold what the tests of the conformance kits share: the author's hooks, samples, ways to fail."""
 
+import functools
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,7 @@ __all__ = [
     "Opener",
     "StorageKit",
     "at",
+    "check_opener",
     "claim",
     "claim_one",
     "conclusion",
@@ -103,7 +105,7 @@ def lease(storage: Storage[object], mailbox: MailboxKey = MAILBOX, *, now: datet
 def opened(storage: Storage[object], mailbox: MailboxKey = MAILBOX) -> Lease:
     """Take a mailbox and open its stream."""
     held = lease(storage, mailbox)
-    storage.stream_open(held, uidvalidity=7, uidnext=1000, now=NOW)
+    storage.stream_open(held, uidvalidity=7, uidnext=1000)
     return held
 
 
@@ -162,7 +164,7 @@ def conclusion(number: int) -> Conclusion:
     )
 
 
-Snapshot = tuple[
+_Snapshot = tuple[
     tuple[IntakeRow, ...],
     tuple[bytes, ...],
     tuple[tuple[str, PositionState], ...],
@@ -171,7 +173,7 @@ Snapshot = tuple[
 ]
 
 
-def snapshot(storage: Storage[object], *numbers: int) -> Snapshot:
+def snapshot(storage: Storage[object], *numbers: int) -> _Snapshot:
     """Return all that can be seen of these mails of `MAILBOX`."""
     rows = storage.intake_rows(limit=1000)
     known = storage.positions(MAILBOX, 1, [str(number) for number in numbers])
@@ -210,11 +212,44 @@ class _PeekedError(Exception):
     """End the transaction that was only begun to look."""
 
 
+def check_opener(kit: type) -> None:
+    """Have a class's own `opener` say in one sentence, and once, that it returns no function."""
+    opener: Callable[[object, Path], object] | None = vars(kit).get("opener")
+    if opener is None:
+        return
+    was_told = False
+
+    @functools.wraps(opener)
+    def checked(self: object, fresh_dir: Path) -> object:
+        nonlocal was_told
+        found = opener(self, fresh_dir)
+        if callable(found):
+            return found
+        name = type(found).__name__
+        close = getattr(found, "close", None)
+        if callable(close):
+            close()
+        if was_told:
+            pytest.skip(f"{kit.__name__}.opener must return a function")
+        was_told = True
+        pytest.fail(
+            f"{kit.__name__}.opener returned {name}, expected a function that opens one each time "
+            f"it is called: return functools.partial({name}, ...) or a lambda",
+            pytrace=False,
+        )
+
+    type.__setattr__(kit, "opener", checked)
+
+
 class StorageKit:
     """Hold the author's hooks and what the kit's tests share."""
 
     known_gaps: ClassVar[dict[str, str]] = {}
     model_examples: ClassVar[int] = 30
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        check_opener(cls)
 
     def opener(self, fresh_dir: Path) -> Opener:
         """Return a way to open the same data again and again.
@@ -263,8 +298,8 @@ class StorageKit:
         storage.intake_put([pushed(1, account_id="peek")], lease=None, now=NOW)
         claimed = claim_one(storage, account_ids=["peek"], max_attempts=10**6)
         with pytest.raises(_PeekedError):
-            storage.conclude(claimed, peek, now=NOW)
-        storage.intake_fail(claimed, FAILURE, retry_at=NOW, counts=False, now=NOW)
+            storage.conclude(claimed, peek)
+        storage.intake_fail(claimed, FAILURE, retry_at=NOW, counts=False)
         return found
 
 

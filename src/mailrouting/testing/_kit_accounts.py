@@ -9,7 +9,7 @@ from mailrouting.accounts import EmailAccount, TicketDefaults
 from mailrouting.addresses import AddrSpec, NamedAddress
 from mailrouting.errors import RecordNotFoundError, StaleWriteError
 from mailrouting.storage import AccountStore
-from mailrouting.testing._kit import must_raise
+from mailrouting.testing._kit import check_opener, must_raise
 
 __all__ = ["AccountStoreConformance"]
 
@@ -24,6 +24,10 @@ def _account(account_id: str, *, name: str = "Help") -> EmailAccount:
 
 class AccountStoreConformance:
     """Be the base of a test class that proves one account store. Override `opener`."""
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        check_opener(cls)
 
     def opener(self, fresh_dir: Path) -> Callable[[], AccountStore]:
         """Return a way to open the same accounts again and again, none at first."""

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import attrs
 import pytest
@@ -60,7 +61,7 @@ class ConcludeObligations(StorageKit):
         """S7: the outcome is returned and stored whole, and the row is done."""
         put(storage, 1)
         claimed = claim_one(storage)
-        returned = storage.conclude(claimed, lambda _: Conclusion(outcome=_OUTCOME), now=NOW)
+        returned = storage.conclude(claimed, lambda _: Conclusion(outcome=_OUTCOME))
         row = storage.intake_row(claimed.row.id)
         assert (returned, row.outcome) == (_OUTCOME, _OUTCOME)
         assert (row.state, row.attempts) == (IntakeState.DONE, 1)
@@ -76,30 +77,30 @@ class ConcludeObligations(StorageKit):
             calls.append(tx)
             return conclusion(1)
 
-        storage.conclude(claimed, write, now=NOW)
+        storage.conclude(claimed, write)
         with must_raise(StaleWriteError, "S8: a second conclude must raise StaleWriteError"):
-            storage.conclude(claimed, write, now=NOW)
+            storage.conclude(claimed, write)
         assert len(calls) == 1, "S7: write must not be called when the claim is lost"
 
     def test_an_outcome_is_for_ever(self, storage: Storage[object]) -> None:
         """S8: a second outcome is refused, and the first stays."""
         put(storage, 1)
         claimed = claim_one(storage)
-        storage.conclude(claimed, lambda _: conclusion(1), now=NOW)
+        storage.conclude(claimed, lambda _: conclusion(1))
         before = snapshot(storage, 1, 2)
         with must_raise(StaleWriteError, "S8: a second conclude must raise StaleWriteError"):
-            storage.conclude(claimed, lambda _: conclusion(2), now=NOW)
+            storage.conclude(claimed, lambda _: conclusion(2))
         with must_raise(StaleWriteError, "S8: what is done can no longer fail"):
-            storage.intake_fail(claimed, FAILURE, retry_at=NOW, counts=False, now=NOW)
+            storage.intake_fail(claimed, FAILURE, retry_at=NOW, counts=False)
         assert snapshot(storage, 1, 2) == before, "S8: the first outcome must stay for ever"
 
     def test_a_failed_claim_concludes_nothing(self, storage: Storage[object]) -> None:
         """S7: an attempt that was failed cannot conclude."""
         put(storage, 1)
         claimed = claim_one(storage)
-        storage.intake_fail(claimed, FAILURE, retry_at=NOW, counts=True, now=NOW)
+        storage.intake_fail(claimed, FAILURE, retry_at=NOW, counts=True)
         with must_raise(StaleWriteError, "S7: a claim that failed must not conclude"):
-            storage.conclude(claimed, lambda _: conclusion(1), now=NOW)
+            storage.conclude(claimed, lambda _: conclusion(1))
 
     @pytest.mark.parametrize("kind", [_HookError, _HookInterruptError])
     def test_a_write_that_raises(self, storage: Storage[object], kind: type[BaseException]) -> None:
@@ -116,12 +117,12 @@ class ConcludeObligations(StorageKit):
 
         found: BaseException | None = None
         try:
-            storage.conclude(claimed, write, now=NOW)
+            storage.conclude(claimed, write)
         except BaseException as raised:  # noqa: BLE001 - it is judged below
             found = raised
         assert found is error, f"S7: what write raises must come through unchanged, not {found!r}"
         assert snapshot(storage, 1) == before, "S7: a write that raised left a trace"
-        storage.conclude(claimed, lambda _: conclusion(1), now=NOW)
+        storage.conclude(claimed, lambda _: conclusion(1))
 
     def test_the_host_commits_with_us(self, storage: Storage[object]) -> None:
         """S7: the host's rows are there with the outcome, and not without it."""
@@ -138,12 +139,12 @@ class ConcludeObligations(StorageKit):
             ended = conclusion(2)
             return attrs.evolve(ended, outcome=attrs.evolve(ended.outcome, reason="\0"))
 
-        storage.conclude(good, write, now=NOW)
+        storage.conclude(good, write)
         with must_raise(ValueError, "S13: a NUL in a reason must be refused with ValueError"):
-            storage.conclude(bad, refused, now=NOW)
-        storage.intake_fail(lost, FAILURE, retry_at=at(60), counts=True, now=NOW)
+            storage.conclude(bad, refused)
+        storage.intake_fail(lost, FAILURE, retry_at=at(60), counts=True)
         with must_raise(StaleWriteError, "S7: a lost claim must raise StaleWriteError"):
-            storage.conclude(lost, write, now=NOW)
+            storage.conclude(lost, write)
         assert self.words(storage) == ["kept"], (
             "S7: the host's rows must be there exactly when the outcome is"
         )
@@ -157,7 +158,7 @@ class ConcludeObligations(StorageKit):
         put(storage, 1)
         claimed = claim_one(storage)
         ended = attrs.evolve(conclusion(1), threads=(records[0],))
-        storage.conclude(claimed, lambda _: ended, now=NOW)
+        storage.conclude(claimed, lambda _: ended)
         for _ in range(2):
             storage.remember_threads(records)
         assert storage.find_threads(["z", "x", "x", "none"]) == (
@@ -189,7 +190,7 @@ class ConcludeObligations(StorageKit):
             thread.join(timeout=0.2)
             return conclusion(1)
 
-        storage.conclude(claimed, write, now=NOW)
+        storage.conclude(claimed, write)
         thread.join()
         assert found[0] is None or isinstance(found[0], StorageUnavailableError), (
             f"S16: a busy storage must raise StorageUnavailableError, it raised {found[0]!r}"
@@ -214,7 +215,7 @@ class ConcludeObligations(StorageKit):
                 self.host_write(tx, "half")
             misuse: Callable[[], object] | None = getattr(tx, how, None)
             if how == "storage":
-                misuse = lambda: storage.remember_threads(conclusion(3).threads)  # noqa: E731
+                misuse = partial(storage.remember_threads, conclusion(3).threads)
             if misuse is None:
                 pytest.skip(f"{type(tx).__name__} has no {how}()")
             try:
@@ -228,8 +229,8 @@ class ConcludeObligations(StorageKit):
         with must_raise(
             TransactionMisuseError, f"S18: {how} in a write must raise TransactionMisuseError"
         ):
-            storage.conclude(claimed, write, now=NOW)
+            storage.conclude(claimed, write)
         assert snapshot(storage, 1, 3) == before, "S18: a misused transaction left a trace"
         if Capability.SHARED_TRANSACTION in storage.capabilities:
             assert self.words(storage) == [], "S18: half of the hook's work stayed"
-        storage.conclude(claimed, lambda _: conclusion(1), now=NOW)
+        storage.conclude(claimed, lambda _: conclusion(1))

@@ -158,10 +158,10 @@ class IntakeObligations(StorageKit):
         assert new.token != old.token, "S6: each claim needs a token of its own"
         assert new.row.attempts == old.row.attempts + 1
         with must_raise(StaleWriteError, "S7: a lost claim must not conclude"):
-            storage.conclude(old, lambda _: conclusion(1), now=at(62))
+            storage.conclude(old, lambda _: conclusion(1))
         with must_raise(StaleWriteError, "S9: a lost claim must not fail the attempt"):
-            storage.intake_fail(old, FAILURE, retry_at=NOW, counts=True, now=at(62))
-        storage.conclude(new, lambda _: conclusion(1), now=at(62))
+            storage.intake_fail(old, FAILURE, retry_at=NOW, counts=True)
+        storage.conclude(new, lambda _: conclusion(1))
 
     def test_claims_of_some_accounts(self, storage: Storage[object]) -> None:
         """S6: only rows of the accounts asked for are claimed."""
@@ -178,7 +178,7 @@ class IntakeObligations(StorageKit):
         for _ in range(2):
             claimed = claim_one(storage, limit=1, max_attempts=2)
             assert claimed.row.id == worn
-            storage.intake_fail(claimed, FAILURE, retry_at=NOW, counts=True, now=NOW)
+            storage.intake_fail(claimed, FAILURE, retry_at=NOW, counts=True)
         other = claim_one(storage, limit=1, max_attempts=2)
         assert other.row.id == fresh, "S6: a row over max_attempts must not be claimed"
         row = storage.intake_row(worn)
@@ -200,7 +200,7 @@ class IntakeObligations(StorageKit):
         """S9: the claim is free again at its time; the failure is kept, the attempt counts."""
         put(storage, 1)
         claimed = claim_one(storage)
-        storage.intake_fail(claimed, FAILURE, retry_at=at(30), counts=True, now=NOW)
+        storage.intake_fail(claimed, FAILURE, retry_at=at(30), counts=True)
         row = storage.intake_row(claimed.row.id)
         assert (row.state, row.attempts) == (IntakeState.WAITING, 1)
         assert (row.failure, row.next_attempt_at) == (FAILURE, at(30))
@@ -208,7 +208,7 @@ class IntakeObligations(StorageKit):
         again = claim_one(storage, now=at(30))
         assert (again.row.attempts, again.row.failure) == (2, FAILURE)
         with must_raise(StaleWriteError, "S9: a claim that failed is over"):
-            storage.intake_fail(claimed, FAILURE, retry_at=NOW, counts=False, now=NOW)
+            storage.intake_fail(claimed, FAILURE, retry_at=NOW, counts=False)
 
     def test_an_attempt_given_back(self, storage: Storage[object]) -> None:
         """S9: an attempt that was not the mail's fault does not count."""
@@ -216,7 +216,7 @@ class IntakeObligations(StorageKit):
         for _ in range(3):
             claimed = claim_one(storage, max_attempts=1)
             assert claimed.row.attempts == 1, "S9: counts=False must give the attempt back"
-            storage.intake_fail(claimed, FAILURE, retry_at=NOW, counts=False, now=NOW)
+            storage.intake_fail(claimed, FAILURE, retry_at=NOW, counts=False)
         assert [row.attempts for row in storage.intake_rows()] == [0]
 
     def test_listing(self, storage: Storage[object]) -> None:
@@ -224,7 +224,7 @@ class IntakeObligations(StorageKit):
         ids = [result.intake_id for result in put(storage, 5, 4, 3, 2, 1)]
         storage.intake_put([pushed(1, account_id="other")], lease=None, now=NOW)
         claimed = claim(storage, limit=2)
-        storage.conclude(claimed[0], lambda _: conclusion(5), now=NOW)
+        storage.conclude(claimed[0], lambda _: conclusion(5))
         found = [row.id for row in storage.intake_rows(account_id=ACCOUNT)]
         assert found == ids, "S12: rows must be listed by id"
         page = storage.intake_rows(account_id=ACCOUNT, after_id=found[1], limit=2)
@@ -240,7 +240,7 @@ class IntakeObligations(StorageKit):
         before = (storage.intake_rows(), storage.positions(MAILBOX, 1, ["1"]))
         kept = (attrs.evolve(before[0][0]), dict(before[1]))
         claimed = claim_one(storage)
-        storage.conclude(claimed, lambda _: conclusion(1), now=NOW)
+        storage.conclude(claimed, lambda _: conclusion(1))
         assert (before[0][0], dict(before[1])) == kept, "S12: a returned value changed"
 
     def test_unknown_rows(self, storage: Storage[object]) -> None:
@@ -285,18 +285,16 @@ class IntakeObligations(StorageKit):
                 lease=None,
                 now=NOW,
             ),
-            "uid": lambda: storage.intake_skip([Position(MAILBOX, 1, nul)], lease=held, now=NOW),
+            "uid": lambda: storage.intake_skip([Position(MAILBOX, 1, nul)], lease=held),
             "failure": lambda: storage.intake_fail(
                 claimed,
                 Failure(step="a", error_type="b", text=nul),
                 retry_at=NOW,
                 counts=True,
-                now=NOW,
             ),
             "reason": lambda: storage.conclude(
                 claimed,
                 lambda _: attrs.evolve(ended, outcome=attrs.evolve(ended.outcome, reason=nul)),
-                now=NOW,
             ),
             "message_id": lambda: storage.remember_threads(
                 [ThreadRecord(message_id=nul, ticket="1", account_id="a")]
@@ -329,7 +327,7 @@ class IntakeObligations(StorageKit):
     def test_a_skipped_position_is_taken_in_after_all(self, storage: Storage[object]) -> None:
         """S4: a position without a mail is no conflict."""
         held = opened(storage)
-        storage.intake_skip([position(1)], lease=held, now=NOW)
+        storage.intake_skip([position(1)], lease=held)
         (result,) = storage.intake_put([mail(1)], lease=held, now=NOW)
         assert result.status is PutStatus.CREATED
         state = storage.positions(MAILBOX, 1, ["1"])["1"]

@@ -67,10 +67,8 @@ class LifeObligations(StorageKit):
             "positions": lambda: storage.positions(MAILBOX, 1, ["1"]),
             "intake_put": lambda: storage.intake_put([pushed(1)], lease=None, now=NOW),
             "intake_claim": lambda: claim(storage),
-            "intake_fail": lambda: storage.intake_fail(
-                claimed, FAILURE, retry_at=NOW, counts=True, now=NOW
-            ),
-            "conclude": lambda: storage.conclude(other, lambda _: conclusion(1), now=NOW),
+            "intake_fail": lambda: storage.intake_fail(claimed, FAILURE, retry_at=NOW, counts=True),
+            "conclude": lambda: storage.conclude(other, lambda _: conclusion(1)),
             "intake_rows": storage.intake_rows,
             "find_threads": lambda: storage.find_threads(["x"]),
             "health": lambda: storage.health(ACCOUNT),
@@ -100,8 +98,8 @@ class LifeObligations(StorageKit):
             self.require(storage, Capability.DURABLE)
             put(storage, 1, 2, 3)
             done, failed, held = claim(storage)
-            storage.conclude(done, lambda _: conclusion(1), now=NOW)
-            storage.intake_fail(failed, FAILURE, retry_at=at(9), counts=True, now=NOW)
+            storage.conclude(done, lambda _: conclusion(1))
+            storage.intake_fail(failed, FAILURE, retry_at=at(9), counts=True)
             letter = attrs.evolve(pushed(9), envelope=Envelope(recipients=("a@example.org",)))
             storage.intake_put([letter], lease=None, now=NOW)
             first = opened(storage)
@@ -111,7 +109,7 @@ class LifeObligations(StorageKit):
             again = storage.lease_acquire(MAILBOX, owner="other", ttl_seconds=60, now=NOW)
             assert again is None, "S15: a lease was lost"
             assert lease(storage, now=at(61)).token > first.token, "S1: tokens grow for ever"
-            storage.conclude(held, lambda _: conclusion(3), now=NOW)
+            storage.conclude(held, lambda _: conclusion(3))
 
     def test_threads_share_a_storage(self, storage: Storage[object]) -> None:
         """S6: of threads that claim at once, each gets rows of its own."""
@@ -203,7 +201,7 @@ class LifeObligations(StorageKit):
                     self.host_write(tx, f"T{number}")
                 return conclusion(number)
 
-            return lambda storage: storage.conclude(claims[number], write, now=NOW)
+            return lambda storage: storage.conclude(claims[number], write)
 
         expected: list[str] = ["T0"] * shared
         for number, line in enumerate(

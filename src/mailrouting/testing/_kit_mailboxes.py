@@ -98,10 +98,10 @@ class MailboxObligations(StorageKit):
         before = snapshot(storage, 1, 2)
         writes: dict[str, Callable[[], object]] = {
             "intake_put": lambda: storage.intake_put([mail(2)], lease=lost, now=at(62)),
-            "intake_skip": lambda: storage.intake_skip([position(2)], lease=lost, now=at(62)),
-            "acknowledged": lambda: storage.acknowledged([position(1)], lease=lost),
+            "intake_skip": lambda: storage.intake_skip([position(2)], lease=lost),
+            "mark_acknowledged": lambda: storage.mark_acknowledged([position(1)], lease=lost),
             "lease_renew": lambda: storage.lease_renew(lost, ttl_seconds=60, now=at(62)),
-            "stream_open": lambda: storage.stream_open(lost, uidvalidity=99, uidnext=1, now=at(62)),
+            "stream_open": lambda: storage.stream_open(lost, uidvalidity=99, uidnext=1),
         }
         for name, write in writes.items():
             with must_raise(
@@ -123,7 +123,7 @@ class MailboxObligations(StorageKit):
             storage.abandon("worker")
         self._writes_nothing(storage, held, "abandoned")
         with must_raise(StaleWriteError, "S19: an abandoned claim must not conclude"):
-            storage.conclude(claimed, lambda _: conclusion(1), now=NOW)
+            storage.conclude(claimed, lambda _: conclusion(1))
         again = claim_one(storage)
         assert again.row.attempts == claimed.row.attempts + 1, "S19: attempts stay counted"
         taken = storage.lease_acquire(MAILBOX, owner="next", ttl_seconds=60, now=NOW)
@@ -135,7 +135,7 @@ class MailboxObligations(StorageKit):
         held = lease(storage)
         before = 0
         for uidvalidity, uidnext, expected in _GENERATIONS:
-            stream = storage.stream_open(held, uidvalidity=uidvalidity, uidnext=uidnext, now=NOW)
+            stream = storage.stream_open(held, uidvalidity=uidvalidity, uidnext=uidnext)
             told = f"uidvalidity {uidvalidity}, uidnext {uidnext}"
             assert stream.generation == expected, f"S3: wrong generation after {told}"
             assert stream.is_new == (expected != before), f"S3: wrong is_new after {told}"
@@ -145,7 +145,7 @@ class MailboxObligations(StorageKit):
         """S3: a server without these numbers (POP3) stays in one generation."""
         held = lease(storage)
         for _ in range(2):
-            stream = storage.stream_open(held, uidvalidity=None, uidnext=None, now=NOW)
+            stream = storage.stream_open(held, uidvalidity=None, uidnext=None)
             assert stream.generation == 1, "S3: nothing told is no new generation"
 
     def test_the_first_cutoff_stays(self, storage: Storage[object]) -> None:
@@ -153,20 +153,18 @@ class MailboxObligations(StorageKit):
         held = lease(storage)
         first = NOW - timedelta(days=3)
         for uidvalidity, cutoff in ((1, first), (1, NOW), (2, None)):
-            stream = storage.stream_open(
-                held, uidvalidity=uidvalidity, uidnext=1, cutoff=cutoff, now=NOW
-            )
+            stream = storage.stream_open(held, uidvalidity=uidvalidity, uidnext=1, cutoff=cutoff)
             assert stream.cutoff == first, "S3: the first cut-off must stay for ever"
         without = lease(storage, _OTHER)
         for cutoff in (None, NOW):
-            stream = storage.stream_open(without, uidvalidity=1, uidnext=1, cutoff=cutoff, now=NOW)
+            stream = storage.stream_open(without, uidvalidity=1, uidnext=1, cutoff=cutoff)
             assert stream.cutoff is None, "S3: no cut-off at first is a cut-off that stays, too"
 
     def test_unacknowledged_lowest_first(self, storage: Storage[object]) -> None:
         """S10: positions are listed by number, with their outcome, up to the limit."""
         put(storage, 10, 9, 100, 11)
         done = claim(storage)[0]
-        storage.conclude(done, lambda _: conclusion(10), now=NOW)
+        storage.conclude(done, lambda _: conclusion(10))
         listed = storage.unacknowledged(MAILBOX, limit=3, concluded_only=False)
         assert [item.position for item in listed] == [position(9), position(10), position(11)], (
             "S10: unacknowledged must list the lowest first"
@@ -180,7 +178,7 @@ class MailboxObligations(StorageKit):
         held = opened(storage)
         storage.intake_put([mail(1), mail(2)], lease=held, now=NOW)
         for _ in range(2):
-            storage.acknowledged([position(1), position(77)], lease=held)
+            storage.mark_acknowledged([position(1), position(77)], lease=held)
             listed = storage.unacknowledged(MAILBOX, limit=9, concluded_only=False)
             assert [item.position for item in listed] == [position(2)]
         states = storage.positions(MAILBOX, 1, ["1", "2", "77"])
@@ -193,7 +191,7 @@ class MailboxObligations(StorageKit):
         """S10: positions of an older generation are not listed."""
         held = opened(storage)
         storage.intake_put([mail(1)], lease=held, now=NOW)
-        storage.stream_open(held, uidvalidity=8, uidnext=1000, now=NOW)
+        storage.stream_open(held, uidvalidity=8, uidnext=1000)
         storage.intake_put([mail(1, uid=5, generation=2)], lease=held, now=NOW)
         listed = storage.unacknowledged(MAILBOX, limit=9, concluded_only=False)
         assert [item.position for item in listed] == [position(5, generation=2)], (
@@ -204,7 +202,7 @@ class MailboxObligations(StorageKit):
         """S10: skipped mail is known and has no row; nobody is to be told about it."""
         held = opened(storage)
         storage.intake_put([mail(2)], lease=held, now=NOW)
-        storage.intake_skip([position(1), position(2)], lease=held, now=NOW)
+        storage.intake_skip([position(1), position(2)], lease=held)
         states = storage.positions(MAILBOX, 1, ["1", "2", "3"])
         assert {uid: state.intake_id is None for uid, state in states.items()} == {
             "1": True,

@@ -97,7 +97,7 @@ class _Machine(RuleBasedStateMachine):
         taken = self.storage.lease_acquire(MAILBOX, owner="worker", ttl_seconds=1e9, now=at(0))
         assert taken is not None, "S1: a mailbox that nobody holds must be given"
         self.lease = taken
-        self.storage.stream_open(self.lease, uidvalidity=1, uidnext=1, now=at(0))
+        self.storage.stream_open(self.lease, uidvalidity=1, uidnext=1)
 
     def teardown(self) -> None:
         self.storage.close()
@@ -117,9 +117,7 @@ class _Machine(RuleBasedStateMachine):
         is_new = uidvalidity != self.uidvalidity
         self.uidvalidity = uidvalidity
         self.generation += is_new
-        stream = self.storage.stream_open(
-            self.lease, uidvalidity=uidvalidity, uidnext=1, now=at(self.now)
-        )
+        stream = self.storage.stream_open(self.lease, uidvalidity=uidvalidity, uidnext=1)
         assert (stream.generation, stream.is_new) == (self.generation, is_new), "S3: generation"
 
     @rule(mails=st.lists(st.tuples(_NUMBERS, _SLOTS), min_size=1, max_size=3))
@@ -198,7 +196,6 @@ class _Machine(RuleBasedStateMachine):
                 FAILURE,
                 retry_at=at(self.now + wait),
                 counts=counts,
-                now=at(self.now),
             )
 
         if not claimed.is_valid:
@@ -224,16 +221,16 @@ class _Machine(RuleBasedStateMachine):
         kind = _BrokenHookError if claimed.is_valid else StaleWriteError
         if raises or not claimed.is_valid:
             with must_raise(kind, f"S7: conclude must raise {kind.__name__} here"):
-                self.storage.conclude(claimed.claim, write, now=at(self.now))
+                self.storage.conclude(claimed.claim, write)
             return
-        self.storage.conclude(claimed.claim, write, now=at(self.now))
+        self.storage.conclude(claimed.claim, write)
         claimed.row.outcome, claimed.row.claimed_until = OutcomeKind.CREATED, None
         self.threads += ended.threads
 
     @rule(uids=st.lists(_SLOTS, max_size=2))
     def acknowledge(self, uids: list[int]) -> None:
         positions = [position(uid, generation=self.generation) for uid in uids]
-        self.storage.acknowledged(positions, lease=self.lease)
+        self.storage.mark_acknowledged(positions, lease=self.lease)
         slots = {(self.generation, str(uid)) for uid in uids}
         self.acknowledged |= slots & self.slots.keys()
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
+from mailrouting.accounts import canonical_folder
 from mailrouting.records import Uid
 
 __all__ = [
@@ -157,7 +158,7 @@ class MailboxState:
 
     def folder(self, name: str) -> FolderState | None:
         """Find a folder; INBOX in any case (RFC 9051 §5.1)."""
-        return self.folders.get("INBOX" if name.upper() == "INBOX" else name)
+        return self.folders.get(canonical_folder(name))
 
     def create(self, name: str) -> None:
         """Create a folder."""

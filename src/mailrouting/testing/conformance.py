@@ -19,14 +19,22 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import pytest
+try:
+    import pytest
 
-from mailrouting.testing._kit import StorageKit
-from mailrouting.testing._kit_accounts import AccountStoreConformance
-from mailrouting.testing._kit_conclude import ConcludeObligations
-from mailrouting.testing._kit_intake import IntakeObligations
-from mailrouting.testing._kit_life import LifeObligations
-from mailrouting.testing._kit_mailboxes import MailboxObligations
+    from mailrouting.testing._kit import StorageKit
+    from mailrouting.testing._kit_accounts import AccountStoreConformance
+    from mailrouting.testing._kit_conclude import ConcludeObligations
+    from mailrouting.testing._kit_intake import IntakeObligations
+    from mailrouting.testing._kit_life import LifeObligations
+    from mailrouting.testing._kit_mailboxes import MailboxObligations
+except ModuleNotFoundError as _missing:
+    if _missing.name not in ("pytest", "hypothesis"):
+        raise
+    raise ImportError(
+        f"the kits need {_missing.name}, which is not installed. "
+        "Install the extra `testing`: pip install 'mailrouting[testing]', or '.[testing]' in a clone."
+    ) from _missing
 
 __all__ = ["AccountStoreConformance", "StorageConformance"]
 

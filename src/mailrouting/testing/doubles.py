@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
+from mailrouting.hooks import Event
 from mailrouting.reading import BounceReport
 from mailrouting.records import (
     EntryDraft,
@@ -18,7 +19,7 @@ from mailrouting.records import (
 )
 from mailrouting.stores.memory import MemoryTransaction
 
-__all__ = ["DeskTicket", "FakeClock", "RecordingDesk"]
+__all__ = ["FakeClock", "RecordedTicket", "RecordingDesk"]
 
 
 class FakeClock:
@@ -46,7 +47,7 @@ class FakeClock:
 
 
 @attrs.frozen(kw_only=True)
-class DeskTicket:
+class RecordedTicket:
     """Be a ticket of a `RecordingDesk`.
 
     Attributes:
@@ -68,7 +69,8 @@ class RecordingDesk:
     """Be a help desk in memory that keeps what it was given, as plain values.
 
     Its tickets follow the transaction of a `MemoryStorage`: what is rolled back is gone here too.
-    With another storage it does not follow; use that storage's own tables for a test of both.
+    With another storage it does not follow; use that storage's own tables for a test of both. May be
+    asked from several threads, as the storage's lock lets one write at a time.
 
     Attributes:
         tickets: Every ticket by id, in the order of opening.
@@ -84,13 +86,13 @@ class RecordingDesk:
     """
 
     def __init__(self) -> None:
-        self.tickets: dict[TicketId, DeskTicket] = {}
+        self.tickets: dict[TicketId, RecordedTicket] = {}
         self.participants: dict[TicketId, tuple[str, ...]] = {}
         self.agents: set[str] = set()
         self.closed: set[TicketId] = set()
         self.merged: dict[TicketId, TicketId] = {}
         self.bounces: list[BounceReport] = []
-        self.events: list[tuple[str, str, str]] = []
+        self.events: list[tuple[str, Event, str]] = []
         self.script: list[BaseException | None] = []
         self.on_prepare: Callable[
             [TicketDraft | EntryDraft], TicketDraft | EntryDraft | TryLater | Verdict
@@ -101,7 +103,7 @@ class RecordingDesk:
         """Record a new ticket."""
         ticket = str(len(self.tickets) + 1)
         self._follow(tx, lambda: self.tickets.pop(ticket))
-        self.tickets[ticket] = DeskTicket(id=ticket, draft=draft)
+        self.tickets[ticket] = RecordedTicket(id=ticket, draft=draft)
         self._play()
         return Written(ticket=ticket, entry=f"{ticket}.0", respond=self.respond)
 
@@ -127,6 +129,7 @@ class RecordingDesk:
             accepts_entries=ticket not in self.closed,
             merged_into=self.merged.get(ticket),
             account_id=self.tickets[ticket].draft.account_id,
+            requester=requester.address if requester else None,
         )
 
     def prepare(
@@ -145,7 +148,7 @@ class RecordingDesk:
             return Role.AGENT
         requesters = {
             ticket.draft.requester.address
-            for ticket in self.tickets.values()
+            for ticket in tuple(self.tickets.values())
             if ticket.draft.requester
         }
         return Role.CUSTOMER if address in requesters else Role.UNKNOWN
@@ -160,14 +163,14 @@ class RecordingDesk:
         self._follow(tx, undo)
         self.bounces += reports
 
-    def observe(self, account_id: str, event: str, detail: str) -> None:
+    def observe(self, account_id: str, event: Event, detail: str) -> None:
         """Record the event."""
         self.events.append((account_id, event, detail))
 
     @property
     def subjects(self) -> list[str]:
         """List the tickets' subjects in the order of opening."""
-        return [ticket.draft.subject for ticket in self.tickets.values()]
+        return [ticket.draft.subject for ticket in tuple(self.tickets.values())]
 
     def _play(self) -> None:
         scripted = self.script.pop(0) if self.script else None

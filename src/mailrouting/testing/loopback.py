@@ -62,13 +62,22 @@ class LoopbackImap:
 
     @property
     def port(self) -> int:
-        """Return the port it listens on; only inside the block."""
-        assert self._listener is not None, "use it inside its with block"
+        """Return the port it listens on.
+
+        Raises:
+            RuntimeError: Outside the with block.
+        """
+        if self._listener is None:
+            raise RuntimeError("the server listens only inside its with block")
         return int(self._listener.getsockname()[1])
 
     @property
     def endpoint(self) -> Endpoint:
-        """Return where it is, for an account's settings; only inside the block."""
+        """Return where it is, for an account's settings.
+
+        Raises:
+            RuntimeError: Outside the with block.
+        """
         mode = TlsMode.STARTTLS if self._starttls else TlsMode.IMPLICIT
         return Endpoint(self.host, self.port, TlsMode.CLEARTEXT if self._tls is None else mode)
 

@@ -21,9 +21,9 @@ __all__ = [
     "vacation_reply",
 ]
 
-CUSTOMER = "Carla Customer <carla@customer.example>"
-DESK = "help@desk.example"
-DATE = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
+_CUSTOMER = "Carla Customer <carla@customer.example>"
+_DESK = "help@desk.example"
+_DATE = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
 
 
 @attrs.frozen
@@ -48,13 +48,13 @@ def make_message(
     subject: str = "Printer on fire",
     text: str | None = "It burns. Please help.\n",
     html: str | None = None,
-    from_: str = CUSTOMER,
-    to: str = DESK,
+    from_: str = _CUSTOMER,
+    to: str = _DESK,
     cc: str | None = None,
     message_id: str | None = "",
     in_reply_to: str | None = None,
     references: Sequence[str] = (),
-    date: datetime | None = DATE,
+    date: datetime | None = _DATE,
     return_path: str | None = "",
     attachments: Sequence[AttachedFile] = (),
     headers: Mapping[str, str] | None = None,
@@ -156,7 +156,7 @@ def _return_path(return_path: str | None, from_: str) -> bytes:
 def _subject_and_sender(raw: bytes) -> tuple[Message, str, str]:
     original = read(raw)
     sender = original.from_.address if original.from_ else "nobody@customer.example"
-    recipient = original.to[0].address if original.to else DESK
+    recipient = original.to[0].address if original.to else _DESK
     return original, sender, recipient
 
 
@@ -250,7 +250,7 @@ def delivery_failure(raw: bytes, *, recipient: str | None = None, status: str = 
         "From: Mail Delivery System <mailer-daemon@mail.example>\r\n"
         f"To: {sender}\r\n"
         "Subject: Undelivered Mail Returned to Sender\r\n"
-        f"Date: {format_datetime(DATE)}\r\n"
+        f"Date: {format_datetime(_DATE)}\r\n"
         f"Message-ID: <{_id(original.message_id, failed, status)}>\r\n"
         "Auto-Submitted: auto-replied\r\n"
         "MIME-Version: 1.0\r\n"

@@ -1,7 +1,7 @@
 """Fake a mail server: real behaviour in memory, and misbehaviour on demand.
 
-`FakeMailServer` is state only: no socket, no thread. Its `session` is a `MailSession` in the same
-process; `mailrouting.testing.loopback` lets real clients speak to the same state.
+`FakeMailServer` is state only: no socket, no thread. Its `open_session` gives a `MailSession` in
+the same process; `mailrouting.testing.loopback` lets real clients speak to the same state.
 """
 
 from collections.abc import Callable, Collection
@@ -11,7 +11,7 @@ from mailrouting.accounts import EmailAccount
 from mailrouting.auth import MailProtocol
 from mailrouting.errors import ConfigurationError, SessionError
 from mailrouting.records import Uid
-from mailrouting.session import MailSession, SessionOpener
+from mailrouting.session import MailSession
 from mailrouting.testing._fake_session import FakeSession
 from mailrouting.testing._server_state import (
     CommandRecord,
@@ -24,8 +24,8 @@ from mailrouting.testing._server_state import (
     Refused,
     ServerState,
 )
-from mailrouting.wire._guard import own_inbound
-from mailrouting.wire._trouble import Place
+from mailrouting.wire.guard import own_inbound
+from mailrouting.wire.trouble import Place
 
 __all__ = ["CommandRecord", "FakeMail", "FakeMailServer"]
 
@@ -42,7 +42,7 @@ class FakeMailServer:
     >>> server.add_mailbox("help@example.org")
     >>> server.deliver(b"Subject: printer\r\n\r\nIt burns.\r\n", to="help@example.org")
     '1'
-    >>> session = server.open_session("help@example.org")
+    >>> session = server.open_mailbox("help@example.org")
     >>> session.open_folder("INBOX", writable=True).messages
     1
     >>> [mail.uid for mail in session.read(["1"])]
@@ -75,8 +75,6 @@ class FakeMailServer:
                 f"{_count(mails, 'mail', 'mails')}, "
                 f"{_count(sessions, 'open session', 'open sessions')}{offline}>"
             )
-
-    # --- what is on it ------------------------------------------------------------------------
 
     def add_mailbox(
         self,
@@ -153,10 +151,10 @@ class FakeMailServer:
         with self.state.lock:
             self.state.records.clear()
 
-    # --- sessions -----------------------------------------------------------------------------
-
-    def session(self, account: EmailAccount) -> MailSession:
+    def open_session(self, account: EmailAccount) -> MailSession:
         """Open the account's mailbox in this process, by its login; no password is asked for.
+
+        The method itself is the `SessionOpener` that `mailrouting.fetch.Fetcher` takes.
 
         Raises:
             ConfigurationError: The account has no mailbox of its own.
@@ -171,11 +169,7 @@ class FakeMailServer:
             account_id=account.id,
         )
 
-    def opener(self) -> SessionOpener:
-        """Return what `mailrouting.fetch` takes to open sessions: `session` itself."""
-        return self.session
-
-    def open_session(
+    def open_mailbox(
         self,
         username: str,
         *,
@@ -210,8 +204,6 @@ class FakeMailServer:
         if number is not None:
             self.state.end_session(number)
         raise error
-
-    # --- what others do, and what goes wrong --------------------------------------------------
 
     def expunge_elsewhere(self, username: str, uid: Uid, folder: str = "INBOX") -> None:
         """Let another client remove a mail."""
@@ -291,8 +283,6 @@ class FakeMailServer:
                 code=code,
             )
         )
-
-    # --- underneath ---------------------------------------------------------------------------
 
     def _add_fault(self, fault: Fault) -> None:
         with self.state.lock:

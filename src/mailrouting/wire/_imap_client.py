@@ -1,8 +1,8 @@
 """Tame imapclient: our socket under it, and one boundary where its exceptions end.
 
 Private names of imapclient and imaplib are used in this module only (`_create_IMAP4`, `_imap`,
-`_command_complete`, `_simple_command`,
-`_get_capabilities`, `_log`); `tests/wire/test_imap.py` fails when one goes.
+`_command_complete`, `_simple_command`, `_get_capabilities`, `_log`);
+`tests/wire/test_imap_hostile.py` fails when one goes.
 """
 
 import base64
@@ -20,12 +20,12 @@ from imapclient import IMAPClient
 from mailrouting.accounts import ResolvedEndpoint
 from mailrouting.errors import MailroutingError, SessionError
 from mailrouting.wire._deadline import Flooded, Timeouts, Wire
-from mailrouting.wire._trouble import Place, excerpt, response_code
+from mailrouting.wire.trouble import Place, excerpt, response_code
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["Connection", "Respond", "TaggedNo"]
+__all__ = ["Connection", "Respond", "TaggedNo", "quoted"]
 
 _T = TypeVar("_T")
 
@@ -97,7 +97,7 @@ class _Protocol(imaplib.IMAP4):
 
     def log_in(self, username: str, password: str) -> None:
         r"""Send LOGIN; imaplib's own leaves the user name unquoted, so `DOMAIN\user` is wrong."""
-        self._simple_command("LOGIN", _quoted(username), _quoted(password))
+        self._simple_command("LOGIN", quoted(username), quoted(password))
         self.state = "AUTH"
 
     def authenticate_with(
@@ -137,7 +137,8 @@ def _give_up(challenge: bytes) -> None:
     del challenge
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Write a quoted string (RFC 9051 §4.3)."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -262,8 +263,6 @@ class Connection:
             with contextlib.suppress(Exception):
                 self.client.logout()
             self._wire.close()
-
-    # --- the boundary -------------------------------------------------------------------------
 
     def _guarded(self, verb: str, call: Callable[[], _T], *, opening: bool) -> _T:
         """Let nothing out but our errors and a clean NO; after anything else close the socket.

@@ -18,8 +18,8 @@ from mailrouting.auth import (
 )
 from mailrouting.errors import ConfigurationError, SessionError
 from mailrouting.wire._deadline import Timeouts
-from mailrouting.wire._imap_client import Connection, TaggedNo
-from mailrouting.wire._trouble import Place
+from mailrouting.wire._imap_client import Connection, TaggedNo, quoted
+from mailrouting.wire.trouble import Place
 
 __all__ = ["open_connection"]
 
@@ -145,7 +145,7 @@ class _Exchange:
         """Return what a server could echo."""
         secret = self._credential.secret.reveal()
         if self._attempt.mechanism is Mechanism.LOGIN:
-            return (secret,)
+            return (quoted(secret), quoted(secret)[1:-1], secret)
         return (base64.b64encode(self._response()).decode("ascii"), secret)
 
     def log_in(self) -> tuple[bytes, ...]:

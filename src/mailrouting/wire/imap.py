@@ -12,16 +12,16 @@ from typing import Self, cast
 
 import attrs
 
-from mailrouting.accounts import EmailAccount
+from mailrouting.accounts import InboundSettings, canonical_folder
 from mailrouting.auth import Credential
 from mailrouting.errors import SessionError
 from mailrouting.records import Uid
 from mailrouting.session import FolderStatus, MailInfo, RawMail, SessionFeature
 from mailrouting.wire._deadline import Timeouts
-from mailrouting.wire._guard import imap_uids, one_line, own_inbound, uid_set
 from mailrouting.wire._imap_client import Connection, TaggedNo
 from mailrouting.wire._imap_login import open_connection
 from mailrouting.wire._imap_read import read_mails
+from mailrouting.wire.guard import imap_uids, one_line, uid_set
 
 __all__ = ["ImapSession", "Timeouts"]
 
@@ -62,31 +62,32 @@ class ImapSession:
     @classmethod
     def connect(
         cls,
-        account: EmailAccount,
+        inbound: InboundSettings,
         credential: Credential,
         *,
         tls: ssl.SSLContext,
         timeouts: Timeouts | None = None,
+        account_id: str | None = None,
     ) -> Self:
         """Connect and log in, by what the account says.
 
         Args:
-            account: Its `inbound` is followed to the letter: there is no weaker second try.
+            inbound: Followed to the letter: there is no weaker second try.
             credential: The secret of its login.
             tls: From `mailrouting.wire.tls`; shared by all sessions.
             timeouts: How long to wait.
+            account_id: Whose mailbox it is, for errors.
 
         Raises:
-            ConfigurationError: The account has no mailbox of its own or contradicts itself, or
-                the server offers nothing that can say what the login says.
+            ConfigurationError: The settings contradict themselves, or the server offers nothing
+                that can say what the login says.
             ConnectError: The server cannot be reached, or puts the login off.
             TlsError: TLS cannot be established or trusted, or STARTTLS is not offered.
             AuthenticationError: The server refused the login.
             PeerProtocolError: It speaks no IMAP.
         """
-        inbound = own_inbound(account)
         connection, capabilities = open_connection(
-            inbound, credential, tls=tls, timeouts=timeouts or Timeouts(), account_id=account.id
+            inbound, credential, tls=tls, timeouts=timeouts or Timeouts(), account_id=account_id
         )
         return cls(connection, capabilities=capabilities, username=inbound.login.username)
 
@@ -230,8 +231,6 @@ class ImapSession:
         self._folder = None
         self._connection.leave()
 
-    # --- underneath ---------------------------------------------------------------------------
-
     def _open(self, verb: str) -> _Opened:
         if self._connection.closed:
             raise self._connection.place.lost("it was closed", command=verb)
@@ -275,7 +274,7 @@ class ImapSession:
     def _folder_refusal(self, folder: str, verb: str, no: TaggedNo) -> SessionError:
         """Tell a folder that is missing from one that is refused."""
         names = self._folder_names()
-        known = folder in names or (folder.upper() == "INBOX")
+        known = folder in names or canonical_folder(folder) == "INBOX"
         if no.code in _NO_SUCH_FOLDER or not known:
             return self._connection.place.no_folder(
                 folder, available=names, command=verb, code=no.code
@@ -290,7 +289,7 @@ class ImapSession:
         return tuple(sorted(name for _, _, name in listed if isinstance(name, str)))
 
     def _exists(self, folder: str) -> bool:
-        if folder.upper() == "INBOX":
+        if canonical_folder(folder) == "INBOX":
             return True
         try:
             # Not LIST: there "*" and "%" in a name are wildcards.

@@ -19,6 +19,7 @@ __all__ = ["Place", "excerpt", "response_code"]
 
 _LONGEST_EXCERPT = 200
 _MOST_FOLDERS = 50
+_MOST_NAMED_FOLDERS = 20
 _CODE = re.compile(r"\[([A-Za-z][A-Za-z0-9/-]*)[^\]]*\]")
 
 # RFC 5530 and RFC 3206: the server says that the login itself may be right.
@@ -152,7 +153,7 @@ class Place:
             endpoint=self.endpoint,
             command=command,
             response_code=code,
-            hint="Choose one of the folders in .available, or create this one.",
+            hint=_folder_hint(available),
         )
 
     def read_only(self, folder: str) -> SessionError:
@@ -175,3 +176,11 @@ class Place:
             command=command,
             hint="Open the folder first, writable where mails are to be changed.",
         )
+
+
+def _folder_hint(available: Sequence[str]) -> str:
+    if not available:
+        return "Create it, or name another."
+    named = ", ".join(f"'{excerpt(name)}'" for name in available[:_MOST_NAMED_FOLDERS])
+    more = len(available) - _MOST_NAMED_FOLDERS
+    return f"Name one that exists: {named}{f' and {more} more' if more > 0 else ''}; or create it."

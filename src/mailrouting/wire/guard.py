@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 from mailrouting.accounts import EmailAccount, InboundSettings
+from mailrouting.addresses import find_unsendable
 from mailrouting.errors import ConfigurationError
 from mailrouting.records import Uid
 
@@ -17,16 +18,12 @@ def one_line(value: str, *, what: str) -> str:
     """Return the value unless it could end or split a command.
 
     Raises:
-        ConfigurationError: It is empty, cannot be encoded, or has a NUL, CR or LF.
+        ConfigurationError: It is empty, or has a character of `find_unsendable`.
     """
-    if any(character in value for character in "\0\r\n"):
+    if not value or find_unsendable(value) is not None:
         raise ConfigurationError(
-            f"{what} has a NUL, CR or LF; it is not sent",
+            f"{what} is empty, or has a NUL, SOH, CR, LF or half a surrogate pair; it is not sent",
             hint="Enter it again: a line end was probably pasted with it.",
-        )
-    if not value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise ConfigurationError(
-            f"{what} is empty or no Unicode text; it is not sent", hint="Enter it again."
         )
     return value
 
@@ -69,8 +66,8 @@ def own_inbound(account: EmailAccount) -> InboundSettings:
     Raises:
         ConfigurationError: The account has no mailbox of its own.
     """
-    if isinstance(account.inbound, InboundSettings):
-        return account.inbound
+    if account.mailbox is not None:
+        return account.mailbox
     raise ConfigurationError(
         f"account {account.id!r} has no mailbox of its own to open",
         hint="Open the account in whose mailbox its mail arrives.",

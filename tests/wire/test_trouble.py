@@ -1,0 +1,40 @@
+"""Errors of sessions say what a person needs to choose."""
+
+import pytest
+
+from mailrouting.accounts import EmailAccount, FirstRun
+from mailrouting.errors import FolderNotFoundError
+from mailrouting.testing import FakeMailServer
+
+HELP = "help@desk.example"
+
+
+def _missing(*folders):
+    """Return what a session says of a missing folder in a mailbox of these."""
+    server = FakeMailServer()
+    server.add_mailbox(HELP, folders=folders)
+    account = EmailAccount.from_url(
+        "imaps://help%40desk.example@imap.desk.example",
+        id="help",
+        address=HELP,
+        first_run=FirstRun.all(),
+    )
+    session = server.open_session(account)
+    with pytest.raises(FolderNotFoundError) as found:
+        session.open_folder("Inbocks", writable=False)
+    session.close()
+    return found.value
+
+
+def test_a_missing_folder_names_those_that_exist():
+    """The hint shows them, so nobody has to ask the server by other means."""
+    error = _missing("Done", "Sent \x1b[31m")
+    assert error.hint == "Name one that exists: 'INBOX', 'Done', 'Sent ?[31m'; or create it."
+    assert error.available == ("INBOX", "Done", "Sent \x1b[31m")
+
+
+def test_many_folders_are_counted():
+    """At most twenty are named, and the rest is a number."""
+    error = _missing(*(f"Folder {number}" for number in range(30)))
+    assert "'Folder 18' and 11 more;" in error.hint
+    assert "Folder 19" not in error.hint
