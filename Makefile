@@ -34,9 +34,9 @@ endif
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml
 ifdef UV
-	@$(UV) pip install --quiet --python $(BIN)/python --editable '.[cli,testing]' --group dev
+	@$(UV) pip install --quiet --python $(BIN)/python --editable '.[cli,testing,html,charset,tnef,bounce]' --group dev
 else
-	@$(BIN)/python -m pip install --quiet --editable '.[cli,testing]' --group dev
+	@$(BIN)/python -m pip install --quiet --editable '.[cli,testing,html,charset,tnef,bounce]' --group dev
 endif
 	@touch $@ $(VENV)/.cli
 

@@ -46,7 +46,7 @@ from mailrouting.intake.collecting import Batch, Collector, FetchLimits, cutoff
 from mailrouting.intake.converting import Converter
 from mailrouting.intake.explaining import Explanation, FindsThreads, explain
 from mailrouting.intake.reports import Converted, FetchReport, RunStatus, failed, skipped
-from mailrouting.reading import ReadingLimits
+from mailrouting.reading import Helpers, ReadingLimits
 from mailrouting.records import Lease, MailboxKey, PutStatus
 from mailrouting.routing import RoutingPolicy
 from mailrouting.session import MailSession, SessionOpener
@@ -116,6 +116,7 @@ class Fetcher(Generic[Tx]):
         policy: The host's choices of routing.
         limits: Bounds of a run.
         reading: How far to look into a mail.
+        helpers: What reading may use besides itself; see `mailrouting.integrations.reading_helpers`.
         worker: Who runs, for leases and claims.
         jitter: Returns a number from 0 to 1 to spread retries; pass `random.random`.
     """
@@ -129,6 +130,7 @@ class Fetcher(Generic[Tx]):
     policy: RoutingPolicy = attrs.field(factory=RoutingPolicy)
     limits: FetchLimits = attrs.field(factory=FetchLimits)
     reading: ReadingLimits = attrs.field(factory=ReadingLimits)
+    helpers: Helpers = attrs.field(factory=Helpers)
     worker: str = "fetch"
     jitter: Callable[[], float] = lambda: 0.5
 
@@ -230,6 +232,7 @@ class Fetcher(Generic[Tx]):
                 rules=self.rules,
                 policy=self.policy,
                 reading=self.reading,
+                helpers=self.helpers,
             ),
             clock=self.clock,
             max_attempts=self.limits.max_attempts,

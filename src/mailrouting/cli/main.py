@@ -89,13 +89,15 @@ def inspect(files: tuple[Path, ...], *, as_json: bool) -> None:
     Exit status: 0 when every file was read, 1 when one was not. With --json always 0: the file's
     object says why in `error`.
     """
+    from mailrouting.integrations.reading_helpers import installed_helpers  # noqa: PLC0415 - likewise
     from mailrouting.reading import read, to_json_dict  # noqa: PLC0415 - likewise
 
+    helpers = installed_helpers()
     status = 0
     for path in files:
         found: dict[str, object] = {"file": str(path)}
         try:
-            found |= to_json_dict(read(_bytes(path)))
+            found |= to_json_dict(read(_bytes(path), helpers=helpers))
         except OSError as error:
             found["error"] = error.strerror or type(error).__name__
         if as_json:

@@ -15,7 +15,7 @@ from mailrouting.hooks import FindsByKey, HelpDesk, Prepares, RecordsBounces, Ru
 from mailrouting.intake.calling import calling, hook_error, storable
 from mailrouting.intake.drafting import conclusion, draft_for, idempotency_key, overruled
 from mailrouting.intake.explaining import explain
-from mailrouting.reading import Message, ReadingLimits
+from mailrouting.reading import Helpers, Message, ReadingLimits
 from mailrouting.records import (
     Action,
     Claim,
@@ -52,6 +52,7 @@ class Converter(Generic[Tx]):
         rules: The host's rules, in order.
         policy: The host's choices.
         reading: How far to look into a mail.
+        helpers: What reading may use besides itself.
     """
 
     storage: Storage[Tx]
@@ -59,6 +60,7 @@ class Converter(Generic[Tx]):
     rules: Sequence[Rule] = ()
     policy: RoutingPolicy = attrs.field(factory=RoutingPolicy)
     reading: ReadingLimits = attrs.field(factory=ReadingLimits)
+    helpers: Helpers = attrs.field(factory=Helpers)
 
     def convert(self, claim: Claim, directory: Directory) -> Outcome | TryLater:
         """Bring one claimed mail to its outcome, or say that the host wants to try later.
@@ -80,6 +82,7 @@ class Converter(Generic[Tx]):
             policy=self.policy,
             copies=copies,
             limits=self.reading,
+            helpers=self.helpers,
         )
         key = idempotency_key(row.account_id, row.identity.fingerprint)
         message, decision = explained.message, explained.decision

@@ -4,7 +4,21 @@
 its bytes, before it is read. Everything here is pure: no socket, no disk, no clock.
 """
 
+from mailrouting.reading.authentication import (
+    AuthenticationResults as AuthenticationResults,
+    MethodResult as MethodResult,
+    parse_authentication_results as parse_authentication_results,
+)
+from mailrouting.reading.charsets import CharsetStep as CharsetStep, GuessCharset as GuessCharset
 from mailrouting.reading.describe import to_json_dict as to_json_dict
+from mailrouting.reading.helpers import (
+    Helpers as Helpers,
+    OpenTnef as OpenTnef,
+    ReadBounce as ReadBounce,
+    TnefContents as TnefContents,
+    TnefFile as TnefFile,
+)
+from mailrouting.reading.html_text import html_to_text as html_to_text
 from mailrouting.reading.identity import MailIdentity as MailIdentity, identify as identify
 from mailrouting.reading.limits import ReadingLimits as ReadingLimits
 from mailrouting.reading.message import (
@@ -17,28 +31,43 @@ from mailrouting.reading.message import (
     Kind as Kind,
     Message as Message,
     Priority as Priority,
+    Protection as Protection,
     ReplyView as ReplyView,
     Span as Span,
     SpanKind as SpanKind,
+    TextCharset as TextCharset,
 )
 from mailrouting.reading.reader import read as read
 
 __all__ = [
     "Attachment",
+    "AuthenticationResults",
     "BounceReport",
+    "CharsetStep",
     "Defect",
     "Forwarded",
+    "GuessCharset",
     "HeaderAddress",
     "HeaderField",
+    "Helpers",
     "Kind",
     "MailIdentity",
     "Message",
+    "MethodResult",
+    "OpenTnef",
     "Priority",
+    "Protection",
+    "ReadBounce",
     "ReadingLimits",
     "ReplyView",
     "Span",
     "SpanKind",
+    "TextCharset",
+    "TnefContents",
+    "TnefFile",
+    "html_to_text",
     "identify",
+    "parse_authentication_results",
     "read",
     "to_json_dict",
 ]

@@ -1,28 +1,39 @@
 """Choose the text and the HTML body among a mail's parts (RFC 2046 §5.1.4)."""
 
+import re
 from collections.abc import Sequence
 
 import attrs
 
-from mailrouting.reading.charsets import decode
+from mailrouting.reading.budget import Budget
+from mailrouting.reading.charsets import CharsetStep, Decoded, GuessCharset, codec_for, decode_text
 from mailrouting.reading.content import content_of
+from mailrouting.reading.flowed import EmbeddedFile, take_uuencoded, unflowed
 from mailrouting.reading.header_block import Report
 from mailrouting.reading.html_text import html_to_text
-from mailrouting.reading.message import Defect
+from mailrouting.reading.message import Defect, TextCharset
 from mailrouting.reading.names import part_name
 from mailrouting.reading.parameters import parse_parameters
 from mailrouting.reading.scan import Part
 
 __all__ = ["Bodies", "choose_bodies", "disposition_of", "part_text"]
 
+# What a browser looks at before it decides (WHATWG HTML, "prescan").
+_META_WITHIN = 1024
+_META = re.compile(
+    rb"<meta\s[^>]{0,200}?charset\s{0,9}=\s{0,9}[\"']?([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE
+)
 
-@attrs.frozen
+
+@attrs.frozen(kw_only=True)
 class Bodies:
-    """Hold the bodies, and which parts they were made from."""
+    """Hold the bodies, which parts they were made from, and the files that stood in a text."""
 
     text: str | None
     html: str | None
     indexes: frozenset[int]
+    charsets: tuple[TextCharset, ...] = ()
+    files: tuple[EmbeddedFile, ...] = ()
 
 
 @attrs.define
@@ -33,7 +44,7 @@ class _Group:
     html: list[str] = attrs.Factory(list[str])
 
 
-def choose_bodies(raw: bytes, parts: Sequence[Part], report: Report) -> Bodies:
+def choose_bodies(budget: Budget, parts: Sequence[Part], guess: GuessCharset | None) -> Bodies:
     """Join the texts that a mail program would show one below the other.
 
     Of a multipart/alternative the plain form gives the text and the HTML form the HTML; a text
@@ -41,31 +52,75 @@ def choose_bodies(raw: bytes, parts: Sequence[Part], report: Report) -> Bodies:
     """
     groups: dict[int, _Group] = {}
     indexes: set[int] = set()
+    charsets: list[TextCharset] = []
+    files: list[EmbeddedFile] = []
     for index, part in enumerate(parts):
         alternative = _alternative(parts, index)
         if not _is_body(part, is_first=not indexes, is_alternative=alternative >= 0):
             continue
+        content = budget.content(part)
+        if content is None:
+            continue  # it stays an attachment without content
         indexes.add(index)
         group = groups.setdefault(alternative if alternative >= 0 else index, _Group())
-        text = part_text(raw, part, report)
-        (group.html if part.media.full == "text/html" else group.plain).append(text)
+        label = _label(part, content)
+        decoded = _decoded(content, label, budget.report, guess)
+        charsets.append(
+            TextCharset(
+                content_type=part.media.full,
+                declared=label or None,
+                codec=decoded.codec,
+                step=decoded.step,
+            )
+        )
+        text = _lines(decoded.text)
+        if part.media.full == "text/html":
+            group.html.append(text)
+            continue
+        if part.media.parameters.token("format").lower() == "flowed":
+            delsp = part.media.parameters.token("delsp").lower() == "yes"
+            text = unflowed(text, delsp=delsp)
+        text, found = take_uuencoded(text)
+        files += found
+        group.plain.append(text)
     html = [piece for group in groups.values() for piece in group.html]
     texts = [_text_of(group) for group in groups.values()]
     return Bodies(
         text=_joined(texts) if groups else None,
         html=_joined(html) if html else None,
         indexes=frozenset(indexes),
+        charsets=tuple(charsets),
+        files=tuple(files),
     )
 
 
 def part_text(raw: bytes, part: Part, report: Report) -> str:
     """Decode a part's text: transfer encoding, charset, line ends as LF, no NUL."""
+    content = content_of(raw, part, report)
+    return _lines(_decoded(content, _label(part, content), report, None).text)
+
+
+def _label(part: Part, content: bytes) -> str:
+    """Return the charset that the part declares, else the one that its HTML names."""
     label = part.media.parameters.token("charset")
-    text, is_known, fits = decode(content_of(raw, part, report), label or None)
-    if not is_known:
+    if label or part.media.full != "text/html":
+        return label
+    found = _META.search(content[:_META_WITHIN])
+    return found[1].decode("ascii") if found else ""
+
+
+def _decoded(content: bytes, label: str, report: Report, guess: GuessCharset | None) -> Decoded:
+    decoded = decode_text(content, label or None, guess)
+    if label and codec_for(label) is None:
         report(Defect.UNKNOWN_CHARSET)
-    elif not fits:
+    elif (decoded.step is CharsetStep.FALLBACK and (label or "\ufffd" in decoded.text)) or (
+        decoded.step is CharsetStep.UTF_8 and codec_for(label or "utf-8") not in ("utf-8", "cp1252")
+    ):
         report(Defect.BAD_CHARSET)
+    return decoded
+
+
+def _lines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
 
 

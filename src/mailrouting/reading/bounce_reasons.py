@@ -45,15 +45,25 @@ _UNKNOWN = (
     "user is unknown", "address is unknown", "recipient no longer", "unrouteable address",
     "undeliverable address", "bad destination mailbox", "bad address", "not exist in",
     "does not exist here", "this user doesn", "username is unknown", "no such person",
-    "recipient does not exist", "not exists", "destination address was unknown",
+    "recipient does not exist", "not exists", "destination address was unknown", "user not exist", "user is not exist", "account not exist",
+    "does not have an account", "check if address is correct", "recipient invalid", "unknown to address",
+    "is not a valid user", "not valid users", "invalid user address",
+    "user not known", "recipient not known", "not known here", "no mailbox", "no such id", "no such account",
+    "nonexistent", "non-existent", "nobody by that name", "cannot find user", "can't find user", "bad recipient",
+    "wasn't found at", "is not a local", "unknown to this",
+    "isn't a valid", "isn't valid", "empfänger unbekannt", "existiert nicht", "utilisateur inconnu", "adresse inconnue",
+    "n'existe pas", "no existe", "usuario desconocido", "não existe", "utente sconosciuto", "не существует",
 )  # fmt: skip
 _UNKNOWN_HOST = (
     "host unknown", "unknown host", "host not found", "domain not found", "nxdomain",
     "host or domain name not found", "domain does not exist", "domain couldn't be found",
     "no such domain", "unknown domain", "name server: host not found", "recipient address rejected: domain",
     "couldn't find any host named", "no mail exchanger", "does not accept mail", "null mx",
-    "unrouteable mail domain", "bad destination host", "illegal host/domain", "no such host", "no mx record",
+    "unrouteable mail domain", "bad destination host", "illegal host/domain", "no mx record",
     "invalid domain", "host domain not found", "can't find the domain", "nullmx",
+    "bad domain", "domain name not found", "no such host", "name or service not known",
+    "domain is not reachable", "dns lookup failure", "not accepting network messages",
+    "not accepting any mail", "host does not accept mail", "domain does not accept mail",
 )  # fmt: skip
 _GONE = (
     "has moved", "recipient has moved", "address has changed", "no longer", "disabled", "deactivated",
@@ -67,6 +77,13 @@ _REFUSED = (
     "permission", "prohibited", "restricted",
 )  # fmt: skip
 
+# These classes (RFC 3463 §3: mailbox without detail, system, content, policy) are not about an address.
+_OTHER_CLASS = re.compile(r"5\.(?:2\.0|[367]\.\d)")
+_POLICY = re.compile(r"(?<![\d.])5\.7\.\d{1,3}")
+# A server that refuses behind DATA took the recipient before: it refuses the mail.
+_IS_LATE = re.compile(r"(?:end of|reply to|response to|command)\s{1,3}data\b|recipient preferences")
+_NO_HOST = re.compile(r"(?:smtp;\s{0,3})?(?:521|556)\b")  # RFC 7504: takes no mail at all
+_REJECTED_ALONE = re.compile(r"(?:recipient )?address rejected\.?\s{0,9}(?:$|\(|\[)")
 
 _DELAYED = (
     "not yet been delivered", "warning message only", "do not need to resend", "not need to resend",
@@ -126,8 +143,16 @@ def _is_dead(text: str, status: str | None) -> bool:
 
     if says(_FULL) or (status or "").endswith(".2.2"):
         return False
+    if _IS_LATE.search(text) and status not in _DEAD_STATUS:
+        return False
     if says(_ABOUT_SENDER) and status not in _DEAD_STATUS:
         return False
+    if says(_UNKNOWN) and (_OTHER_CLASS.match(status or "") or _POLICY.search(text)):
+        return False  # words and code contradict each other: nothing is proved about the address
+    if status == "5.4.1" and "access denied" in text and "recipient address rejected" in text:
+        return True  # Exchange Online refuses at its edge what is not in the directory
+    if _NO_HOST.match(text) or _REJECTED_ALONE.search(text):
+        return True
     if says(_UNKNOWN) or says(_UNKNOWN_HOST) or says(_GONE):
         return True
     if says(_REFUSED):

@@ -9,7 +9,7 @@ import re
 from mailrouting.reading.bounce_reasons import judge, says_delayed
 from mailrouting.reading.message import BounceReport
 
-__all__ = ["bounces_in_text", "looks_like_bounce", "report_for"]
+__all__ = ["bounces_in_text", "looks_like_bounce", "quotes_refusal", "report_for"]
 
 _MOST_LINES = 300
 _LONGEST_LINE = 1000
@@ -34,10 +34,16 @@ _ORIGINAL = re.compile(
     r"|(?:a )?copy of (?:the|your) (?:original )?message)|return-path:|received: )",
     re.IGNORECASE,
 )
+_FIELD = re.compile(r"\s{0,20}[a-z-]{2,40}:", re.IGNORECASE)
 _OF_SENDER = re.compile(
     r"\s{0,20}(?:from|sender|reply-to|return-path|message-id|date|subject|x-[a-z-]{1,40}|cc)\s{0,3}:"
     r"|.{0,80}(?:mail from|message sent by|message from|contact|sender|postmaster|help|written by)",
     re.IGNORECASE,
+)
+_REFUSAL = re.compile(r"\s{0,9}(?:<<< )?5[0-5]\d[ -]{1,3}(?:5\.\d{1,3}\.\d|[a-z<])", re.IGNORECASE)
+# Below such a line stand the recipients that are meant; above it, what the mail was.
+_INTRODUCTION = re.compile(
+    r".{0,120}\bfollowing (?:recipients?|address(?:es)?|users?|e-?mail address)", re.IGNORECASE
 )
 _PHRASES = (
     "could not be delivered", "couldn't be delivered", "cannot be delivered", "can not be delivered",
@@ -61,6 +67,11 @@ def looks_like_bounce(text: str) -> bool:
     return any(phrase in beginning for phrase in _PHRASES)
 
 
+def quotes_refusal(text: str) -> bool:
+    """Tell whether a line begins with an SMTP reply that refuses (RFC 5321 §4.2)."""
+    return any(_REFUSAL.match(line) for line in text.split("\n", _MOST_LINES)[:_MOST_LINES])
+
+
 def bounces_in_text(text: str, *, own: frozenset[str]) -> tuple[BounceReport, ...]:
     """Find the recipients that a text names, each with the reason that stands by it.
 
@@ -69,15 +80,43 @@ def bounces_in_text(text: str, *, own: frozenset[str]) -> tuple[BounceReport, ..
         own: Addresses in lower case that cannot be meant: those in From and To of the bounce.
     """
     lines = _before_original(text)
+    introduced = next((n for n, line in enumerate(lines) if _INTRODUCTION.match(line)), 0)
+    for first, excluded, takes_daemons in (
+        (introduced, own, False),
+        (0, own, False),
+        # A mail to oneself, or to a postmaster, bounces too: only where nobody else is named.
+        (0, frozenset[str](), True),
+    ):
+        chosen = _named(lines, first, excluded, takes_daemons=takes_daemons)
+        if chosen:
+            break
+    else:
+        return ()
+    # With several recipients the rest of the text may be about another one.
+    whole = "\n".join(lines) if len(chosen) == 1 else ""
+    return tuple(
+        _report(address, context, whole or context)
+        for address, context in list(chosen.items())[:_MOST_RECIPIENTS]
+    )
+
+
+def _named(
+    lines: list[str], first: int, own: frozenset[str], *, takes_daemons: bool
+) -> dict[str, str]:
+    """Return the addresses from a line on, each with what stands by it."""
     strong: dict[str, str] = {}
     weak: dict[str, str] = {}
     seen = set(own)
     for number, line in enumerate(lines):
-        if _OF_SENDER.match(line):
+        if number < first or (takes_daemons and _FIELD.match(line)):
+            continue
+        if not takes_daemons and _OF_SENDER.match(line):
             continue
         for found in _ADDRESS.findall(line):
             address = found.rstrip(".'")
-            if address.lower() in seen or len(seen) > _MOST_SEEN or _DAEMON.match(address):
+            if address.lower() in seen or len(seen) > _MOST_SEEN:
+                continue
+            if _DAEMON.match(address) and not takes_daemons:
                 continue
             context = _context(lines, number, found)
             is_named = _ALONE.fullmatch(line) or _LEADING.match(line)
@@ -85,13 +124,7 @@ def bounces_in_text(text: str, *, own: frozenset[str]) -> tuple[BounceReport, ..
             (strong if is_strong else weak)[address] = context
             if is_strong:
                 seen.add(address.lower())
-    chosen = strong or dict(list(weak.items())[:1])
-    # With several recipients the rest of the text may be about another one.
-    whole = "\n".join(lines) if len(chosen) == 1 else ""
-    return tuple(
-        _report(address, context, whole or context)
-        for address, context in list(chosen.items())[:_MOST_RECIPIENTS]
-    )
+    return strong or dict(list(weak.items())[:1])
 
 
 def report_for(address: str, text: str) -> BounceReport:

@@ -5,10 +5,22 @@ Labels are read as browsers read them (WHATWG Encoding §4.2): `iso-8859-1` mean
 `idna`, `unicode_escape`, `zlib` and others) are never reached by a label in a mail.
 """
 
+import enum
 import functools
 import re
+from collections.abc import Callable
 
-__all__ = ["codec_for", "decode", "decode_undeclared"]
+import attrs
+
+__all__ = [
+    "CharsetStep", "Decoded", "GuessCharset", "codec_for", "decode", "decode_text",
+    "decode_undeclared", "decode_word",
+]  # fmt: skip
+
+GuessCharset = Callable[[bytes], str | None]
+
+_MOST_GUESSED = 65536
+_ASCII_LABELS = frozenset({"us-ascii", "ascii", "x-unknown-8bit", "8bit"})
 
 # Codec, then the labels that mean it, apart from its own name.
 _LABELS = """
@@ -57,7 +69,26 @@ hz hz-gb-2312
 cp950 big5 big-5 x-x-big5 cn-big5 big5-tw
 big5hkscs big5-hkscs
 """
+_UTF7_LABELS = frozenset({"utf-7", "unicode-1-1-utf-7", "x-unicode-2-0-utf-7", "csunicode11utf7"})
 _ENCODED_LANGUAGE = re.compile(r"[*].*", re.DOTALL)
+
+
+class CharsetStep(enum.Enum):
+    """Say how the character set of a text was found; the first that fits is used."""
+
+    DECLARED = "declared"
+    UTF_8 = "utf-8"
+    GUESSED = "guessed"
+    FALLBACK = "fallback"
+
+
+@attrs.frozen
+class Decoded:
+    """Hold a decoded text, the codec that was used, and by which step it was found."""
+
+    text: str
+    codec: str
+    step: CharsetStep
 
 
 @functools.cache
@@ -101,34 +132,92 @@ def decode_undeclared(data: bytes) -> str:
         return data.decode("cp1252", "replace")
 
 
-def decode(data: bytes, label: str | None) -> tuple[str, bool, bool]:
-    """Decode a text; never raises.
+def decode(data: bytes, label: str | None) -> str:
+    """Decode a text without a guesser; never raises."""
+    return decode_text(data, label).text
 
-    Returns:
-        The text, whether the label was known (True when there is none), and whether the bytes
-        fit what was declared.
+
+def decode_text(data: bytes, label: str | None, guess: GuessCharset | None = None) -> Decoded:
+    r"""Decode a text, and say how; never raises unless the guesser does.
+
+    >>> decode_text(b"caf\xe9", "utf-8").step
+    <CharsetStep.FALLBACK: 'fallback'>
+
+    Args:
+        data: The bytes.
+        label: What the mail declares.
+        guess: Asked for bytes that neither fit what is declared nor are UTF-8. The charset that it
+            names is used when it is in our table and the bytes fit it.
     """
     codec = codec_for(label) if label else None
-    if codec is None:
-        text = _undeclared(data)
-        return text, not label, "\ufffd" not in text
+    if codec is None or (label and label.strip().lower() in _ASCII_LABELS):
+        return _undeclared(data, guess)
     if codec == "cp1252":
-        # Mail labelled us-ascii or iso-8859-1 that reads as UTF-8 is UTF-8: by chance it is not.
-        return _undeclared(data), True, True
+        # Mail labelled iso-8859-1 that reads as UTF-8 is UTF-8: by chance it is not.
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            return Decoded(data.decode("cp1252", "replace"), "cp1252", CharsetStep.DECLARED)
+        is_ascii = len(text) == len(data)
+        return Decoded(text, "utf-8", CharsetStep.DECLARED if is_ascii else CharsetStep.UTF_8)
     try:
-        return _decode_with(data, codec, "strict"), True, True
+        return Decoded(_decode_with(data, codec, "strict"), codec, CharsetStep.DECLARED)
     except (UnicodeDecodeError, ValueError):
         pass
     try:
-        return data.decode("utf-8"), True, False
+        return Decoded(data.decode("utf-8"), "utf-8", CharsetStep.UTF_8)
     except UnicodeDecodeError:
-        return _decode_with(data, codec, "replace"), True, False
+        guessed = _guessed(data, guess)
+    if guessed:
+        return guessed
+    text = _decode_with(data, codec, "replace")
+    if codec == "utf-8" and _is_mostly_broken(text):
+        codec, text = "cp1252", data.decode("cp1252", "replace")
+    # What is declared, a few broken characters aside, is likelier than Windows-1252.
+    return Decoded(text, codec, CharsetStep.FALLBACK)
 
 
-def _undeclared(data: bytes) -> str:
+def _is_mostly_broken(text: str) -> bool:
+    ascii_count = len(text.encode("ascii", "ignore"))
+    return text.count("\ufffd") * 2 > len(text) - ascii_count
+
+
+def decode_word(data: bytes, label: str) -> str:
+    """Decode the content of one encoded word (RFC 2047).
+
+    UTF-7 is read here and nowhere else: programs of the nineties wrote it into header fields, and
+    a header value is never markup. In a body it would hide markup from who looks at the bytes.
+
+    >>> decode_word(b"Fr+APY-sche", "unicode-1-1-utf-7")
+    'Frösche'
+    """
+    if label.lower() in _UTF7_LABELS:
+        return data.decode("utf-7", "replace")
+    return decode(data, label)
+
+
+def _undeclared(data: bytes, guess: GuessCharset | None) -> Decoded:
     if b"\x1b$" in data[:65536] and data.isascii():
-        return data.decode("iso2022-jp-2", "replace")  # escapes tell what it is
-    return decode_undeclared(data)
+        # Escapes tell what it is.
+        text = data.decode("iso2022-jp-2", "replace")
+        return Decoded(text, "iso2022-jp-2", CharsetStep.GUESSED)
+    try:
+        return Decoded(data.decode("utf-8"), "utf-8", CharsetStep.UTF_8)
+    except UnicodeDecodeError:
+        guessed = _guessed(data, guess)
+    # cp1252 leaves five bytes undefined: they become U+FFFD.
+    return guessed or Decoded(data.decode("cp1252", "replace"), "cp1252", CharsetStep.FALLBACK)
+
+
+def _guessed(data: bytes, guess: GuessCharset | None) -> Decoded | None:
+    label = guess(data[:_MOST_GUESSED]) if guess else None
+    codec = codec_for(label) if label else None
+    if codec is None:
+        return None
+    try:
+        return Decoded(_decode_with(data, codec, "strict"), codec, CharsetStep.GUESSED)
+    except (UnicodeDecodeError, ValueError):
+        return None
 
 
 def _decode_with(data: bytes, codec: str, errors: str) -> str:

@@ -38,11 +38,32 @@ def to_json_dict(message: Message) -> dict[str, object]:
             "signature": _text(reply.signature),
         },
         "forwarded": _forwarded(message.forwarded),
+        "charsets": [
+            {
+                "content_type": one.content_type,
+                "declared": _text(one.declared),
+                "codec": one.codec,
+                "step": one.step.value,
+            }
+            for one in message.charsets
+        ],
+        "protection": message.protection.value if message.protection else None,
         "attachments": [_attachment(one) for one in message.attachments],
         "kind": message.kind.value,
         "feedback_type": _text(message.feedback_type),
         "bounces": [_cleaned(attrs.asdict(bounce)) for bounce in message.bounces],
         "automatic_signs": [_text(sign) for sign in message.automatic_signs],
+        "authentication_results": [
+            {
+                "position": one.position,
+                "authserv_id": _text(one.authserv_id),
+                "results": [
+                    {"method": _text(each.method), "result": _text(each.result)}
+                    for each in one.results
+                ],
+            }
+            for one in message.authentication_results
+        ],
         "defects": [str(defect) for defect in message.defects],
     }
 
@@ -87,4 +108,7 @@ def _attachment(attachment: Attachment) -> dict[str, object]:
         "size": attachment.size,
         "content_id": _text(attachment.content_id),
         "inline": attachment.inline,
+        "calendar_method": attachment.calendar_method,
+        "protection": attachment.protection.value if attachment.protection else None,
+        "is_complete": attachment.is_complete,
     }

@@ -73,7 +73,7 @@ def _bare(lines: Sequence[str], index: int, subject: str) -> Forwarded | None:
     line = lines[index]
     if is_original_marker(line) or is_rule(line):
         start = index + 1
-        while start < min(len(lines), index + 3) and not lines[start].strip():
+        while start < min(len(lines), index + 3) and not unquoted(lines[start]).strip():
             start += 1
         return _with_header(lines, index, start, least=2)
     found = _with_header(lines, index, index, least=3)

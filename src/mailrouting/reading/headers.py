@@ -8,7 +8,7 @@ import re
 
 import attrs
 
-from mailrouting.reading.charsets import decode, decode_undeclared
+from mailrouting.reading.charsets import decode, decode_undeclared, decode_word
 
 __all__ = ["clean", "decode_value", "decode_words", "raw_text"]
 
@@ -41,7 +41,7 @@ def clean(text: str) -> str:
 def raw_text(value: bytes) -> str:
     """Decode the bytes of a value, leaving encoded words as they are."""
     if b"\x1b$" in value:
-        return decode(value, None)[0]
+        return decode(value, None)
     return decode_undeclared(value)
 
 
@@ -130,7 +130,7 @@ def _decode_word(word: _Word) -> str:
         return word.text
     data = word.text.encode("utf-8", "replace")
     data = _base64(data) if word.encoding == "b" else _q(data)
-    return decode(data, word.charset.partition("*")[0])[0]
+    return decode_word(data, word.charset.partition("*")[0])
 
 
 def _q(data: bytes) -> bytes:

@@ -21,6 +21,9 @@ class ReadingLimits:
         depth: Multiparts inside multiparts.
         parts: Parts in all.
         boundary: Length of a boundary (RFC 2046 §5.1.1 allows 70).
+        attachments: Attachments; later ones are listed without content.
+        part_bytes: Decoded bytes of one part.
+        decoded_bytes: Decoded bytes of all parts.
         text: Characters of the text that the reply view looks at.
     """
 
@@ -32,6 +35,9 @@ class ReadingLimits:
     depth: int = 20
     parts: int = 500
     boundary: int = 200
+    attachments: int = 100
+    part_bytes: int = 50 * 1024 * 1024
+    decoded_bytes: int = 75 * 1024 * 1024
     text: int = 1024 * 1024
 
 

@@ -10,6 +10,9 @@ from typing import Self
 
 import attrs
 
+from mailrouting.reading.authentication import AuthenticationResults
+from mailrouting.reading.charsets import CharsetStep
+
 __all__ = [
     "Attachment",
     "BounceReport",
@@ -20,9 +23,11 @@ __all__ = [
     "Kind",
     "Message",
     "Priority",
+    "Protection",
     "ReplyView",
     "Span",
     "SpanKind",
+    "TextCharset",
 ]
 
 
@@ -45,6 +50,15 @@ class Priority(enum.Enum):
     HIGH = "high"
     NORMAL = "normal"
     LOW = "low"
+
+
+class Protection(enum.Enum):
+    """Say how a mail or part is signed or encrypted. It is never opened, and proves nothing here."""
+
+    SMIME_SIGNED = "smime-signed"
+    SMIME_ENCRYPTED = "smime-encrypted"
+    PGP_SIGNED = "pgp-signed"
+    PGP_ENCRYPTED = "pgp-encrypted"
 
 
 class Defect(enum.StrEnum):
@@ -93,6 +107,19 @@ class Defect(enum.StrEnum):
         "filename-conflict",
         "An attachment has several names; the first one was taken.",
     )
+    ATTACHMENT_LIMIT = (
+        "attachment-limit",
+        "There are too many attachments; the later ones are listed without content.",
+    )
+    DECODED_LIMIT = (
+        "decoded-limit",
+        "The decoded parts are too large; some are listed without content.",
+    )
+    TNEF_CLOSED = (
+        "tnef-closed",
+        "A winmail.dat was not opened: no reader for it was passed in, or it is broken.",
+    )
+    HELPER_FAULT = "helper-fault", "A helper that was passed in failed; the mail was read without."
     TEXT_LIMIT = "text-limit", "The text is too long; the reply view covers its beginning only."
 
 
@@ -135,6 +162,10 @@ class Attachment:
         size: Decoded size in bytes.
         content_id: The Content-ID without `<>`, or None.
         inline: True for what the HTML body shows, or an image that is sent as part of the text.
+        calendar_method: The iTIP method of a calendar part in upper case (`REQUEST`, `REPLY`,
+            `CANCEL`), or None (RFC 6047 §2.4).
+        protection: What sort of signature or encrypted content this part is, or None.
+        is_complete: False when a limit left the content out; `size` is that of the encoded part.
         content: The decoded bytes.
     """
 
@@ -144,7 +175,27 @@ class Attachment:
     size: int
     content_id: str | None = None
     inline: bool = False
+    calendar_method: str | None = None
+    protection: Protection | None = None
+    is_complete: bool = True
     content: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class TextCharset:
+    """Say how the character set of one text part was found.
+
+    Attributes:
+        content_type: `text/plain`, `text/html` or another.
+        declared: The label in the mail; None when there is none.
+        codec: Python's name of the codec that was used.
+        step: By which step it was found.
+    """
+
+    content_type: str
+    declared: str | None
+    codec: str
+    step: CharsetStep
 
 
 class SpanKind(enum.Enum):
@@ -266,7 +317,9 @@ class Message:
         return_path: The topmost Return-Path; empty is the null reverse-path, None is no field.
         text: The text body; made from the HTML where there is only HTML.
         html: The HTML body as sent: not sanitised.
-        attachments: All other parts, in order.
+        charsets: How the character set of each text part was found, in order.
+        attachments: All other parts, in order; a body that has a file name is one too.
+        protection: How the mail is signed or encrypted; encrypted wins over signed.
         reply: What of the text is new, what is quoted.
         forwarded: The mail forwarded inside the text.
         kind: What sort of mail it is.
@@ -276,8 +329,8 @@ class Message:
         original_message_id: The Message-ID of the mail that a report is about.
         priority: How urgent the sender calls it; None when nothing is said.
         suppress_responses: The values of X-Auto-Response-Suppress in lower case.
-        authentication_results: The values of Authentication-Results, topmost first; who wrote
-            them is not known here.
+        authentication_results: The Authentication-Results fields, topmost first; who wrote them
+            is not known here.
         defects: Values of `Defect`, each once, in the order they were met.
         header_fields: All header fields in order.
     """
@@ -300,7 +353,9 @@ class Message:
     return_path: str | None = None
     text: str | None = None
     html: str | None = None
+    charsets: tuple[TextCharset, ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    protection: Protection | None = None
     reply: ReplyView = ReplyView()
     forwarded: Forwarded | None = None
     kind: Kind = Kind.PERSONAL
@@ -310,7 +365,7 @@ class Message:
     original_message_id: str | None = None
     priority: Priority | None = None
     suppress_responses: frozenset[str] = frozenset()
-    authentication_results: tuple[str, ...] = ()
+    authentication_results: tuple[AuthenticationResults, ...] = ()
     defects: tuple[str, ...] = ()
     header_fields: tuple[HeaderField, ...] = attrs.field(default=(), repr=False)
 

@@ -67,7 +67,7 @@ class Parameters:
             if is_encoded and not charset and value.count("'") >= 2:  # noqa: PLR2004
                 charset, _, value = value.split("'", 2)
             data += urllib.parse.unquote_to_bytes(value) if is_encoded else value.encode("latin-1")
-        return clean(decode_words(decode(data, charset if codec_for(charset) else None)[0]))
+        return clean(decode_words(decode(data, charset if codec_for(charset) else None)))
 
 
 @attrs.frozen(kw_only=True)

@@ -28,9 +28,9 @@ _LEAST_LABELS = 3
 _LABELS = {
     "from": "From|Von|De|Da|Od|Fra|Från|Van|Lähettäjä|Feladó|Kimden|Gönderen|От|От кого|Від|Від кого|Expéditeur"
     "|Remitente|Mittente|Afsender|Avsändare|Nadawca|Odesílatel|De la|Šalje|Pošiljatelj|Отправитель"
-    "|发件人|寄件者|寄件人|差出人|보낸 사람|Από|מאת|Mailerfrom",
+    "|发件人|寄件者|寄件人|差出人|送信元|보낸 사람|Από|מאת|Mailerfrom",
     "to": "To|An|À|A|Para|Do|Til|Till|Aan|Vastaanottaja|Címzett|Kime|Alıcı|Кому|Komu|Destinataire|Destinatario"
-    "|Adresat|Către|Prima|Pre|Prejemnik|Primatelj|Получатель|收件人|收件者|宛先|받는 사람|Προς|אל|Pentru|Za",
+    "|Adresat|Către|Prima|Pre|Prejemnik|Primatelj|Получатель|收件人|收件者|宛先|送信先|받는 사람|Προς|אל|Pentru|Za",
     "cc": "Cc|CC|Kopie|Kopi|Kopia|Kopio|Másolat|Másolatot kap|Bilgi|Копия|Копія|Dw|DW|Do wiadomości"
     "|Copie à|Copia|Cópia|抄送|副本|참조|Κοιν.|Kópia|Kk|Kopija",
     "bcc": "Bcc|BCC|Cci|Bk|UDW|Скрытая копия",
@@ -38,7 +38,7 @@ _LABELS = {
     "|Předmět|Predmet|Temat|Subiect|Naslov|Zadeva|主题|主旨|件名|제목|Θέμα|נושא|Sujet|Titel|Predmet",
     "date": "Date|Sent|Datum|Gesendet|Envoyé|Enviado|Enviado em|Enviado el|Fecha|Data|Inviato|Verzonden|Sendt"
     "|Skickat|Lähetetty|Päivämäärä|Dátum|Elküldve|Tarih|Gönderilen|Gönderme Tarihi|Дата|Отправлено|Відправлено|Надіслано|Dato"
-    "|Wysłano|Odesláno|Odoslané|Poslano|Dată|Trimis|Trimis la|发送时间|日期|寄件日期|送信日時|日時|날짜|보낸 날짜|Ημερομηνία|Sent on",
+    "|Wysłano|Odesláno|Odoslané|Poslano|Dată|Trimis|Trimis la|发送时间|日期|寄件日期|送信日時|日付|日時|날짜|보낸 날짜|Ημερομηνία|Sent on",
     "reply-to": "Reply-To|Reply to|Antwort an|Répondre à|Responder a|Rispondi a|Risposta|Odpowiedz|Ответить",
     "other": "Importance|Priority|Attachments|Anlagen|Anhänge|Wichtigkeit|Pièces jointes|Organization"
     "|Adjuntos|Datos adjuntos|Allegati|Anexos|Organisation|Newsgroups|Message-ID|In-Reply-To",
@@ -61,11 +61,11 @@ _FORWARDED = (
     "|mensagem reencaminhada|início da mensagem (?:encaminhada|reencaminhada)|doorgestuurd bericht"
     "|begin doorgestuurd bericht|videresendt (?:meddelelse|melding|besked)|start på videresendt besked"
     "|videresendt e-post|vidarebefordrat (?:meddelande|mejl|brev)|vidarebefordrat mail|välitetty viesti|edelleenlähetetty viesti|välitetty viesti alkaa"
-    "|przekazana wiadomość|treść przekazanej wiadomości|początek przekazywanej wiadomości|przeposlaná zpráva|přeposlaná zpráva"
+    "|przekazana wiadomość|wiadomość przesłana dalej|treść przekazanej wiadomości|początek przekazywanej wiadomości|przeposlaná zpráva|přeposlaná zpráva"
     "|začátek přeposílané zprávy|začátek přeposlané zprávy|preposlaná správa|začiatok preposlanej správy|továbbított (?:üzenet|levél)|továbbított levél kezdete"
     "|mesaj redirecționat|mesaj redirecţionat|început mesaj redirecționat|începutul mesajului redirecționat|începe mesajul redirecționat|iletilmiş mesaj|iletilen ileti|ileti başlangıcı|i̇letilmiş mesaj|i̇leti başlangıcı|yönlendirilen ileti"
     "|пересылаемое сообщение|пересланное сообщение|начало переадресованного сообщения|перенаправлене повідомлення|переслане повідомлення|початок листа, що пересилається"
-    "|початок переспрямованого повідомлення|proslijeđena poruka|započni proslijeđenu poruku|posredovano sporočilo|转发的邮件|转发邮件信息|轉寄的郵件|轉寄郵件|転送されたメッセージ|전달된 메시지|개시된 메시지"
+    "|початок переспрямованого повідомлення|proslijeđena poruka|započni proslijeđenu poruku|posredovano sporočilo|转发的邮件|转发邮件信息|轉寄的郵件|轉寄郵件|転送されたメッセージ|メッセージを転送|転送メッセージ|전달된 메시지|개시된 메시지"
 )
 _ORIGINAL = (
     "original message|original appointment|reply message|ursprüngliche nachricht|originalnachricht|message d'origine|message original|mensaje original"

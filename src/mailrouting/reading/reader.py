@@ -3,15 +3,23 @@
 import attrs
 
 from mailrouting.reading.attachments import list_attachments
+from mailrouting.reading.authentication import (
+    AuthenticationResults,
+    parse_authentication_results,
+)
 from mailrouting.reading.bodies import choose_bodies
 from mailrouting.reading.bounce_text import bounces_in_text, report_for
+from mailrouting.reading.budget import Budget
+from mailrouting.reading.charsets import GuessCharset
 from mailrouting.reading.dates import parse_date
 from mailrouting.reading.forwarded import find_forwarded
 from mailrouting.reading.header_addresses import parse_addresses
 from mailrouting.reading.header_block import HeaderBlock, Report
 from mailrouting.reading.headers import clean, decode_value, raw_text
+from mailrouting.reading.helpers import Helpers, ReadBounce
+from mailrouting.reading.html_text import html_to_text
 from mailrouting.reading.ids import message_id, message_ids
-from mailrouting.reading.kind import is_mail_system, judge_kind
+from mailrouting.reading.kind import Judgement, is_mail_system, judge_kind
 from mailrouting.reading.limits import DEFAULT, ReadingLimits
 from mailrouting.reading.message import (
     BounceReport,
@@ -22,6 +30,7 @@ from mailrouting.reading.message import (
     Message,
     Priority,
 )
+from mailrouting.reading.protection import mail_protection
 from mailrouting.reading.reply import view_reply
 from mailrouting.reading.reports import Reports, find_original, read_reports
 from mailrouting.reading.scan import scan
@@ -29,6 +38,7 @@ from mailrouting.reading.scan import scan
 __all__ = ["read"]
 
 _ONCE = (b"subject", b"to", b"cc", b"message-id", b"date", b"content-type", b"sender", b"reply-to")
+_ODD_BOUNCE = "A mail system sent it, and a reader of odd bounces found recipients in it."
 _PRIORITY_WORDS = {
     "1": Priority.HIGH,
     "2": Priority.HIGH,
@@ -44,7 +54,7 @@ _PRIORITY_WORDS = {
 }
 
 
-def read(raw: bytes, *, limits: ReadingLimits = DEFAULT) -> Message:
+def read(raw: bytes, *, limits: ReadingLimits = DEFAULT, helpers: Helpers | None = None) -> Message:
     r"""Read one mail. Pure, linear in its size, and it never raises.
 
     What is wrong with the mail is in `Message.defects`; the bytes are in `Message.raw`, always.
@@ -56,14 +66,16 @@ def read(raw: bytes, *, limits: ReadingLimits = DEFAULT) -> Message:
     Args:
         raw: The mail as the server gave it.
         limits: How far to look into it.
+        helpers: What guesses character sets, opens winmail.dat files and reads odd bounces; see
+            `mailrouting.integrations.reading_helpers`.
     """
     try:
-        return _read(raw, limits)
+        return _read(raw, limits, helpers or Helpers())
     except Exception:  # noqa: BLE001 - the promise is that it never raises: a fault is a defect
         return Message(raw=raw, defects=(Defect.READER_FAULT,))
 
 
-def _read(raw: bytes, limits: ReadingLimits) -> Message:
+def _read(raw: bytes, limits: ReadingLimits, helpers: Helpers) -> Message:
     met: dict[Defect, None] = {}
 
     def report(defect: Defect) -> None:
@@ -75,7 +87,13 @@ def _read(raw: bytes, limits: ReadingLimits) -> Message:
     header, media = parts[0].header, parts[0].media
     people = _People(header, limits, report)
     subject = header.first(b"subject")
-    bodies = choose_bodies(data, parts, report)
+    budget = Budget(data, limits, report)
+    bodies = choose_bodies(budget, parts, _guarded(helpers.guess_charset, report))
+    attached = list_attachments(budget, parts, bodies, helpers.open_tnef)
+    if attached.tnef and bodies.text is None:
+        html = attached.tnef.html
+        text = attached.tnef.text or (html_to_text(html) if html else None)
+        bodies = attrs.evolve(bodies, text=text, html=html)
     text = bodies.text or ""
     return_path = _return_path(header)
     is_from_system = return_path == "" or (
@@ -94,9 +112,16 @@ def _read(raw: bytes, limits: ReadingLimits) -> Message:
         subject=decode_value(subject or b""),
         text=text,
         returns_mail=original is not None,
+        recipients=tuple(one.address for one in people.read(b"to")),
     )
     if judgement.kind is Kind.BOUNCE:
         reports = attrs.evolve(reports, original=original)
+    bounces = _bounces(judgement.kind, reports, people, header, text)
+    if helpers.read_bounce and _may_ask(judgement.kind, bounces, is_from_system=is_from_system):
+        bounces = _asked(helpers.read_bounce, data, report)
+        if bounces and judgement.kind is not Kind.BOUNCE:
+            judgement = Judgement(Kind.BOUNCE, (_ODD_BOUNCE, *judgement.signs))
+            reports = attrs.evolve(reports, original=original)
     date_value = header.first(b"date")
     date = parse_date(raw_text(date_value)) if date_value else None
     if date_value and date is None:
@@ -104,7 +129,6 @@ def _read(raw: bytes, limits: ReadingLimits) -> Message:
     _report_header(header, people, report)
     if len(text) > limits.text:
         report(Defect.TEXT_LIMIT)
-    attachments = list_attachments(data, parts, bodies, limits=limits, report=report)
     subject_text = None if subject is None else decode_value(subject)
     return Message(
         raw=raw,
@@ -125,12 +149,14 @@ def _read(raw: bytes, limits: ReadingLimits) -> Message:
         return_path=return_path,
         text=bodies.text,
         html=bodies.html,
-        attachments=attachments,
+        charsets=bodies.charsets,
+        attachments=attached.attachments,
+        protection=mail_protection(parts, text[: limits.text]),
         reply=view_reply(text, longest=limits.text),
         forwarded=find_forwarded(text[: limits.text], subject=subject_text or ""),
         kind=judgement.kind,
         automatic_signs=judgement.signs,
-        bounces=_bounces(judgement.kind, reports, people, header, text),
+        bounces=bounces,
         feedback_type=reports.feedback_type or None,
         original_message_id=_original_id(reports),
         priority=_priority(header),
@@ -140,17 +166,65 @@ def _read(raw: bytes, limits: ReadingLimits) -> Message:
             for word in decode_value(value).split(",")
             if word.strip()
         ),
-        # Encoded words are for text (RFC 2047 §5); decoding them here would let a sender's address
-        # end one result and begin another.
-        authentication_results=tuple(
-            clean(raw_text(value)) for value in header.all(b"authentication-results")
-        ),
+        authentication_results=_authentication_results(header, limits),
         defects=tuple(met),
         header_fields=tuple(
             HeaderField(field.name.decode("ascii", "replace"), decode_value(field.value))
             for field in header.fields
         ),
     )
+
+
+def _guarded(guess: GuessCharset | None, report: Report) -> GuessCharset | None:
+    """Return a guesser that never raises."""
+    if guess is None:
+        return None
+
+    def guarded(data: bytes) -> str | None:
+        try:
+            return guess(data)
+        except Exception:  # noqa: BLE001 - a helper is another library, fed by strangers
+            report(Defect.HELPER_FAULT)
+            return None
+
+    return guarded
+
+
+def _may_ask(kind: Kind, bounces: tuple[BounceReport, ...], *, is_from_system: bool) -> bool:
+    """Tell whether the helper is asked: our own rules first, and never about a person's mail.
+
+    A reader of odd bounces takes conversation that quotes a bounce for one, so the null
+    reverse-path or a mail system in From must vouch for what we do not know as a bounce.
+    """
+    if bounces:
+        return False
+    return kind is Kind.BOUNCE or (is_from_system and kind in (Kind.PERSONAL, Kind.AUTOMATIC))
+
+
+def _asked(read_bounce: ReadBounce, data: bytes, report: Report) -> tuple[BounceReport, ...]:
+    try:
+        return read_bounce(data)
+    except Exception:  # noqa: BLE001 - a helper is another library, fed by strangers
+        report(Defect.HELPER_FAULT)
+        return ()
+
+
+def _authentication_results(
+    header: HeaderBlock, limits: ReadingLimits
+) -> tuple[AuthenticationResults, ...]:
+    found: list[AuthenticationResults] = []
+    position = 0
+    for field in header.fields:
+        name = field.name.lower()
+        position += name == b"received"
+        if name == b"authentication-results":
+            # Encoded words are for text (RFC 2047 §5); decoding them here would let a sender's
+            # address end one result and begin another.
+            one = parse_authentication_results(clean(raw_text(field.value)), position=position)
+            if len(field.value) >= limits.value_bytes:
+                one = attrs.evolve(one, results=())  # cut off: the end might say fail
+            found.append(one)
+    return tuple(found)
 
 
 class _People:
@@ -160,10 +234,16 @@ class _People:
         self._header = header
         self._limits = limits
         self._report = report
+        self._known: dict[bytes, tuple[HeaderAddress, ...]] = {}
         self.from_ = self.read(b"from")
 
     def read(self, name: bytes) -> tuple[HeaderAddress, ...]:
-        """Return the addresses of all fields of a name, in order."""
+        """Return the addresses of all fields of a name, in order; each is parsed once."""
+        if name not in self._known:
+            self._known[name] = self._parsed(name)
+        return self._known[name]
+
+    def _parsed(self, name: bytes) -> tuple[HeaderAddress, ...]:
         found: list[HeaderAddress] = []
         for value in self._header.all(name):
             room = self._limits.addresses - len(found)

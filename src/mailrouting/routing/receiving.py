@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from mailrouting.accounts import ArrivesIn, EmailAccount
 from mailrouting.addresses import OwnAddress, domain_key
 from mailrouting.directory import Directory
-from mailrouting.reading import Defect, Message
+from mailrouting.reading import AuthenticationResults, Defect, Message
 from mailrouting.records import Authenticity
 
 __all__ = ["authenticity", "receiving_account"]
 
-_LONGEST_RESULTS = 16_384
 _DELIVERY_HEADERS = 2  # Postfix writes X-Original-To and Delivered-To together
 
 
@@ -67,57 +66,24 @@ def authenticity(message: Message, account: EmailAccount) -> tuple[Authenticity,
         return Authenticity.UNPROVED, "From names no single sender"
     if not message.authentication_results:
         return Authenticity.UNPROVED, "there is no Authentication-Results field"
-    first, *results = _results(message.authentication_results[0])
-    authserv_id = first.partition(" ")[0].casefold()
-    if trusted.topmost_without_id and "=" in authserv_id:
-        results, authserv_id = [first, *results], ""  # Microsoft writes no authserv-id
-    elif authserv_id not in {known.casefold() for known in trusted.authserv_ids}:
+    topmost = message.authentication_results[0]
+    authserv_id = topmost.authserv_id.casefold()
+    is_known = authserv_id in {known.casefold() for known in trusted.authserv_ids}
+    is_nameless = trusted.topmost_without_id and not authserv_id  # Microsoft writes no authserv-id
+    if not is_nameless and not (authserv_id and is_known):
         return Authenticity.UNPROVED, f"{authserv_id or 'a nameless server'} is not trusted"
     domain = domain_key(message.from_.address.rpartition("@")[2])
-    proved = list(_dmarc_domains(results))
+    proved = list(_dmarc_domains(topmost))
     if proved and all(one == domain for one in proved):
         return Authenticity.AUTHENTICATED, f"DMARC passed for {domain}"
     return Authenticity.UNPROVED, "DMARC did not pass for the domain in From"
 
 
-def _results(value: str) -> list[str]:
-    """Split a field at its semicolons; without comments, a quoted string made one plain word.
-
-    Local parts in the field are the sender's own words (`smtp.mailfrom="x; dmarc=pass"@...`), so
-    what is quoted must not split it. A field that is cut off inside a quote or comment says nothing.
-    """
-    plain = ""
-    depth, quoted, escaped = 0, False, False
-    for character in value[:_LONGEST_RESULTS]:
-        if escaped:
-            escaped = False
-            plain += "_" if quoted else ""
-        elif character == "\\" and (quoted or depth):
-            escaped = True
-        elif character == '"' and not depth:
-            quoted = not quoted
-        elif quoted:
-            plain += "_" if character in " ;=" else character
-        elif character in "()":
-            depth += 1 if character == "(" else -1
-            plain += " "
-        elif depth == 0:
-            plain += character
-        if depth < 0:
-            break
-    if depth or quoted:
-        return [""]
-    words = " ".join(plain.replace("=", " = ").split()).replace(" = ", "=")
-    return [result.strip() for result in words.split(";")]
-
-
-def _dmarc_domains(results: list[str]) -> Iterator[str | None]:
+def _dmarc_domains(found: AuthenticationResults) -> Iterator[str | None]:
     """Yield for each DMARC result the domain for which it passed, or None."""
-    for result in results:
-        words = result.casefold().split(" ")
-        method, _, verdict = words[0].partition("=")
-        if method.partition("/")[0] != "dmarc":
+    for one in found.results:
+        if one.method != "dmarc":
             continue
-        named = [word.partition("=")[2] for word in words if word.startswith("header.from=")]
-        passed = verdict == "pass" and len(named) == 1
+        named = one.values("header.from")
+        passed = one.result == "pass" and len(named) == 1
         yield domain_key(named[0].rpartition("@")[2]) if passed else None

@@ -1,0 +1,39 @@
+"""Hold the decoded parts of one mail within its limits."""
+
+import attrs
+
+from mailrouting.reading.content import content_of
+from mailrouting.reading.header_block import Report
+from mailrouting.reading.limits import ReadingLimits
+from mailrouting.reading.message import Defect
+from mailrouting.reading.scan import Part
+
+__all__ = ["Budget"]
+
+
+@attrs.define
+class Budget:
+    """Decode parts until the limits are reached; what is over them is not decoded at all."""
+
+    raw: bytes
+    limits: ReadingLimits
+    report: Report
+    spent: int = 0
+
+    def content(self, part: Part) -> bytes | None:
+        """Return the decoded bytes of a part, or None when they are over a limit."""
+        # No transfer encoding that is read here makes bytes of fewer bytes.
+        encoded = part.end - part.start
+        if encoded > 2 * self.limits.part_bytes or self.spent >= self.limits.decoded_bytes:
+            self.report(Defect.DECODED_LIMIT)
+            return None
+        content = content_of(self.raw, part, self.report)
+        return content if self.spend(len(content)) else None
+
+    def spend(self, size: int) -> bool:
+        """Count decoded bytes; return False when they are over a limit."""
+        self.spent += size
+        is_within = size <= self.limits.part_bytes and self.spent <= self.limits.decoded_bytes
+        if not is_within:
+            self.report(Defect.DECODED_LIMIT)
+        return is_within
