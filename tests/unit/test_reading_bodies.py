@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from mailrouting.reading import Defect, ReadingLimits, read, to_json_dict
+from mailrouting.reading import CharsetStep, Defect, Helpers, ReadingLimits, read, to_json_dict
 
 
 def part(content_type: bytes, body: bytes, *fields: bytes) -> bytes:
@@ -72,11 +72,14 @@ def test_charsets_that_are_none_are_refused(label):
 
 
 def test_text_that_breaks_its_charset_is_utf8_when_it_can_be():
-    """A wrong label is overruled by valid UTF-8, else replacement; both are defects."""
+    """A wrong label is overruled by valid UTF-8, else by what loses least; each is a defect."""
     right = read(mail(part(b"text/plain; charset=gb2312", "привет é".encode())))
     wrong = read(mail(part(b"text/plain; charset=utf-8", b"\xe9t\xe9")))
-    assert wrong.text == "\ufffdt\ufffd"
+    torn = read(mail(part(b"text/plain; charset=utf-8", "Grüße".encode() + b" \xff")))
+    assert wrong.text == "été"
+    assert torn.text == "Grüße \ufffd"
     assert Defect.BAD_CHARSET in wrong.defects
+    assert Defect.BAD_CHARSET in torn.defects
     assert right.text
 
 
@@ -182,6 +185,16 @@ def test_text_file_is_an_attachment():
         ("log.txt", b"log"),
         (None, b"note"),
     ]
+
+
+def test_body_with_a_file_name_is_a_file_too():
+    """A named text that is shown as the body is also listed, so its file can be saved."""
+    message = read(
+        b"Content-Type: multipart/alternative; boundary=b\r\n\r\n"
+        b"--b\r\nContent-Type: text/plain; name=a.txt\r\n\r\nhello\r\n--b--\r\n"
+    )
+    assert message.text == "hello"
+    assert [one.filename for one in message.attachments] == ["a.txt"]
 
 
 def test_mail_that_is_one_attachment_has_no_text():
@@ -421,6 +434,52 @@ def test_mail_over_the_size_limit_keeps_its_header():
     assert Defect.SIZE_LIMIT in message.defects
 
 
+@pytest.mark.parametrize(
+    ("content_type", "data", "step", "codec"),
+    [
+        (b"text/plain; charset=koi8-r", b"\xc1\xc2", CharsetStep.DECLARED, "koi8-r"),
+        (b"text/plain; charset=iso-8859-1", b"\xe9", CharsetStep.DECLARED, "cp1252"),
+        (b"text/plain; charset=iso-8859-1", b"ascii", CharsetStep.DECLARED, "utf-8"),
+        (b"text/plain; charset=iso-8859-1", "é".encode(), CharsetStep.UTF_8, "utf-8"),
+        (b"text/plain; charset=gb2312", b"\xd0\xbf\xd1\x80\xff", CharsetStep.GUESSED, "cp1251"),
+        (b"text/plain", b"\xe9\xe8", CharsetStep.GUESSED, "cp1251"),
+        (b"text/plain; charset=us-ascii", b"\xe9\xe8", CharsetStep.GUESSED, "cp1251"),
+        (b"text/plain; charset=no-such", b"\xe9\xe8", CharsetStep.GUESSED, "cp1251"),
+        (b"text/html", b'<meta charset="koi8-r"><p>\xc1', CharsetStep.DECLARED, "koi8-r"),
+        (
+            b"text/html",
+            b"<META content='text/html; charset=koi8-r'>\xc1",
+            CharsetStep.DECLARED,
+            "koi8-r",
+        ),
+        (b"text/html", b"\x98", CharsetStep.FALLBACK, "cp1252"),
+        (b"text/plain", "é".encode(), CharsetStep.UTF_8, "utf-8"),
+    ],
+)
+def test_step_to_the_charset_is_told(content_type, data, step, codec):
+    """Declared, UTF-8, the guesser that was passed in, Windows-1252: the first that fits."""
+    helpers = Helpers(guess_charset=lambda _: "windows-1251")
+    (found,) = read(b"Content-Type: " + content_type + b"\r\n\r\n" + data, helpers=helpers).charsets
+    assert (found.step, found.codec) == (step, codec)
+    assert found.content_type == content_type.partition(b";")[0].decode()
+    declared = content_type.partition(b"charset=")[2].decode()
+    assert found.declared == (declared or ("koi8-r" if b"koi8" in data else None))
+
+
+@pytest.mark.parametrize("label", [None, "utf-7", "no-such", "utf-8"])
+def test_guess_that_does_not_help_is_left_out(label):
+    """A guess outside our table, or one that the bytes do not fit, is none."""
+    message = read(b"\r\n\xe9t\xe9", helpers=Helpers(guess_charset=lambda _: label))
+    assert (message.text, message.charsets[0].step) == ("été", CharsetStep.FALLBACK)
+
+
+def test_guesser_that_raises_is_a_defect():
+    """The text is read without it."""
+    message = read(b"\r\n\xe9", helpers=Helpers(guess_charset=lambda data: str(1 // len(data[1:]))))
+    assert message.text == "é"
+    assert Defect.HELPER_FAULT in message.defects
+
+
 def test_description_is_plain_json_without_lone_surrogates():
     """Every key of the description is there, and every text can be encoded."""
     import json
@@ -438,8 +497,8 @@ def test_description_is_plain_json_without_lone_surrogates():
     json.dumps(described, ensure_ascii=False).encode()
     assert list(described) == [
         "from", "sender", "reply_to", "to", "cc", "bcc", "subject", "message_id", "date",
-        "in_reply_to", "references", "text", "html", "reply", "forwarded", "attachments", "kind",
-        "feedback_type", "bounces", "automatic_signs", "defects",
+        "in_reply_to", "references", "text", "html", "reply", "forwarded", "charsets", "protection",
+        "attachments", "kind", "feedback_type", "bounces", "automatic_signs", "authentication_results", "defects",
     ]  # fmt: skip
     assert described["from"] == {"name": "", "address": "ann@example.org"}
     assert described["attachments"][0]["size"] == 1

@@ -21,7 +21,14 @@ from mailrouting.addresses import AddressRole, NamedAddress
 from mailrouting.auth import MailProtocol, parse_login
 from mailrouting.directory import Directory
 from mailrouting.errors import RecordNotFoundError
-from mailrouting.reading import Defect, Kind, Message, identify, read
+from mailrouting.reading import (
+    Defect,
+    Kind,
+    Message,
+    identify,
+    parse_authentication_results,
+    read,
+)
 from mailrouting.records import (
     Action,
     Authenticity,
@@ -845,7 +852,7 @@ def test_every_decision_keeps_its_promises(*, raw, evidence, states, others, rol
 @given(st.text(alphabet='abc;="()\\ /', max_size=60))
 def test_no_field_breaks_the_proof(field):
     """Any Authentication-Results field is judged, and garbage proves nothing."""
-    message = attrs.evolve(mail(), authentication_results=(field,))
+    message = attrs.evolve(mail(), authentication_results=(parse_authentication_results(field),))
     for trusted in (HELP.trusted_authentication, MICROSOFT):
         found, because = authenticity(message, attrs.evolve(HELP, trusted_authentication=trusted))
         assert found is Authenticity.UNPROVED

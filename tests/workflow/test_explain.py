@@ -4,6 +4,7 @@ import pytest
 
 from mailrouting.errors import HookError, RecordNotFoundError
 from mailrouting.fetch import explain
+from mailrouting.reading import Helpers
 from mailrouting.records import Action, OutcomeKind, Role, TicketState, Verdict, VerdictKind
 from mailrouting.testing import (
     delivery_failure,
@@ -170,3 +171,14 @@ def test_a_desk_with_three_methods_is_enough(running):
 
     assert ask(running, MAILS["reply"], desk=Plain()).decision.ticket == "1"
     assert ask(running, MAILS["number"], desk=Plain()).decision.action is Action.OPEN
+
+
+def test_helpers_reach_the_reading(world):
+    """What is passed to `explain` and to the fetcher helps to read every mail."""
+    helpers = Helpers(guess_charset=lambda _: "windows-1251")
+    raw = b"From: carla@customer.example\r\nTo: help@desk.example\r\n\r\n\xcf\xf0\xe8\xe2\xe5\xf2"
+    world.server.deliver(raw, to=world.add())
+    assert ask(world, raw, helpers=helpers).message.text == "Привет"
+    world.run(helpers=helpers)
+    (draft,) = [ticket.draft for ticket in world.desk.tickets.values()]
+    assert draft.entry.message.text == "Привет"
