@@ -5,7 +5,7 @@ it. CONVERT claims a row, which counts the attempt before the try, and ends it i
 outcome, together with what the host writes, in one transaction. ACKNOWLEDGE touches the server
 last, by the outcome. Whatever dies in between:
 
-- before the put: the server still has the mail, its position is unknown: it is read again;
+- before the put: the server still has the mail, and it is read again;
 - after the put: the position is known, and the row is claimed when its visibility has passed;
 - inside the host's hook: nothing of it stays, the row is tried again and at last quarantined;
 - after the outcome: the position has an outcome, and only the acknowledgement is repeated.
@@ -266,7 +266,7 @@ class Fetcher(Generic[Tx]):
 
     def _lease(self, account: EmailAccount, inbound: InboundSettings) -> Lease | None:
         return self.storage.lease_acquire(
-            _mailbox(account, inbound),
+            MailboxKey(account.id, inbound.protocol, canonical_folder(inbound.folder)),
             owner=self.worker,
             ttl_seconds=self.limits.lease_seconds,
             now=self.clock(),
@@ -386,10 +386,6 @@ class Fetcher(Generic[Tx]):
             self.desk.observe(account_id, event, detail)
         except Exception:  # noqa: BLE001 - whoever listens stops no mail
             _log.exception("observe raised on %s", event.value)
-
-
-def _mailbox(account: EmailAccount, inbound: InboundSettings) -> MailboxKey:
-    return MailboxKey(account.id, inbound.protocol, canonical_folder(inbound.folder))
 
 
 def _refuse_problems(run: _Run) -> None:
