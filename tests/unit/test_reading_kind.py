@@ -387,3 +387,14 @@ def test_mail_to_oneself_bounces_too(address):
         )
     )
     assert [one.recipient for one in message.bounces] == [address.decode()]
+
+
+def test_a_postmaster_who_writes_about_failed_mail_is_a_person():
+    """Signs of a bounce that names nobody, from an address that can be answered, lose no request."""
+    message = read(
+        b"Return-Path: <postmaster@c.example>\r\nFrom: postmaster@c.example\r\n"
+        b"To: help@desk.example\r\nSubject: mail delivery failed to your domain since Monday\r\n"
+        b"\r\nHello, mail delivery failed to your domain since Monday. Can you look? Bob\r\n"
+    )
+    assert message.kind is Kind.PERSONAL
+    assert message.automatic_signs

@@ -122,6 +122,10 @@ def _read(raw: bytes, limits: ReadingLimits, helpers: Helpers) -> Message:
         if bounces and judgement.kind is not Kind.BOUNCE:
             judgement = Judgement(Kind.BOUNCE, (_ODD_BOUNCE, *judgement.signs))
             reports = attrs.evolve(reports, original=original)
+    is_vague = not bounces and not reports.has_delivery_status and original is None
+    if judgement.kind is Kind.BOUNCE and is_vague and return_path:
+        # It names nobody and has an address to answer: a postmaster may write like a machine.
+        judgement = Judgement(Kind.PERSONAL, judgement.signs)
     date_value = header.first(b"date")
     date = parse_date(raw_text(date_value)) if date_value else None
     if date_value and date is None:
