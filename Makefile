@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
+FUZZ_SECONDS ?= 600
 SERVER_PACKAGES := dovecot-imapd dovecot-pop3d
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs servers clean
+.PHONY: help demo test check format docs bench fuzz servers clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +41,23 @@ else
 endif
 	@touch $@ $(VENV)/.cli
 
+$(VENV)/.bench: $(VENV)/.cli
+ifdef UV
+	@$(UV) pip install --quiet --python $(BIN)/python --group bench
+else
+	@$(BIN)/python -m pip install --quiet --group bench
+endif
+	@touch $@
+
+# On demand only: atheris has no wheel for every Python that we support.
+$(VENV)/.fuzz: $(VENV)/.cli
+ifdef UV
+	@$(UV) pip install --quiet --python $(BIN)/python atheris
+else
+	@$(BIN)/python -m pip install --quiet atheris
+endif
+	@touch $@
+
 demo: $(VENV)/.cli ## a mailbox becomes tickets, and each says where its answer leaves from
 	@$(BIN)/mailrouting demo
 
@@ -71,6 +89,14 @@ docs: $(VENV)/.dev ## build the documentation into docs/_build
 	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning docs docs/_build
 	@echo "open docs/_build/index.html"
 
+bench: $(VENV)/.bench ## read generated mail beside the stdlib and imap-tools; print the ratios
+	@$(BIN)/python bench/bench_read.py
+
+fuzz: $(VENV)/.fuzz ## search FUZZ_SECONDS (600) for a mail that breaks the reader
+	@mkdir -p .fuzz/corpus
+	@$(BIN)/python fuzz/fuzz_read.py -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=60 \
+	  -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix=.fuzz/ .fuzz/corpus fuzz/seeds
+
 servers: ## install the Debian packages of the servers that tests want (root)
 	@missing=$$(for name in $(SERVER_PACKAGES); do \
 	    dpkg-query -W -f '$${Status}' $$name 2>/dev/null | grep -q 'ok installed' || echo $$name; done); \
@@ -82,4 +108,4 @@ servers: ## install the Debian packages of the servers that tests want (root)
 	apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
 clean: ## remove everything that is made
-	rm -rf $(VENV) build dist docs/_build .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist docs/_build .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .fuzz
