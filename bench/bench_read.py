@@ -1,0 +1,107 @@
+"""Time the reader beside others in one run, and weigh it on a large mail: `make bench`.
+
+Seconds are processor time of one core, so other work on the machine disturbs little. In every round
+each reader reads the whole set once, in rotated order; a ratio is the median of the rounds' ratios.
+Nothing is asserted.
+"""
+
+import argparse
+import gc
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from mails import large, medium, small
+from readers import READERS, Reader
+
+OWN = "mailrouting"
+STATUS = Path("/proc/self/status")  # its VmHWM begins anew with each program; ru_maxrss does not
+
+
+def main() -> None:
+    """Run what the arguments ask for."""
+    parser = argparse.ArgumentParser(description="Time the reader beside others.")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of each set, 7 if not given")
+    parser.add_argument("--weigh", nargs=2, metavar=("READER", "FILE"), help="used by itself")
+    arguments = parser.parse_args()
+    if arguments.weigh:
+        name, path = arguments.weigh
+        print(_growth(READERS[name], Path(path)))
+        return
+    print(f"Python {platform.python_version()}, {arguments.rounds} rounds, processor time")
+    sets = {"S": small(400), "M": medium(60), "L": [large()]}
+    for name, mails in sets.items():
+        _print_set(name, mails, _rounds(mails, arguments.rounds))
+    _print_memory(sets["L"][0])
+
+
+def _rounds(mails: list[bytes], rounds: int) -> dict[str, list[float]]:
+    names = list(READERS)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for name in names:
+        _seconds(READERS[name], mails[:20])  # fills the caches of imports and patterns
+    for number in range(rounds):
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            seconds[name].append(_seconds(READERS[name], mails))
+    return seconds
+
+
+def _seconds(reader: Reader, mails: list[bytes]) -> float:
+    gc.collect()
+    began = time.process_time()
+    for raw in mails:
+        reader(raw)
+    return time.process_time() - began
+
+
+def _print_set(name: str, mails: list[bytes], seconds: dict[str, list[float]]) -> None:
+    size = statistics.fmean(map(len, mails))
+    print(f"\n{name}: {len(mails)} of {size / 1000:,.1f} KB")
+    for reader, times in seconds.items():
+        each = statistics.median(times) / len(mails)
+        ratios = [theirs / ours for theirs, ours in zip(times, seconds[OWN], strict=True)]
+        print(
+            f"  {reader:15} {each * 1000:9.3f} ms a mail   {size / each / 1e6:7.1f} MB/s"
+            f"   x {statistics.median(ratios):6.2f}  ({min(ratios):.2f} to {max(ratios):.2f})"
+        )
+
+
+def _print_memory(raw: bytes) -> None:
+    if not STATUS.exists():
+        print("\nmemory: not measured, it needs Linux")
+        return
+    print(
+        f"\nL from a file: growth of the peak in a fresh process, mail of {len(raw) / 1e6:.1f} MB"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "large.eml")
+        path.write_bytes(raw)
+        for name in READERS:
+            command = [sys.executable, __file__, "--weigh", name, str(path)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            grown = int(done.stdout)
+            print(f"  {name:15} {grown / 1e6:7.1f} MB   x {grown / len(raw):5.2f} of the mail")
+
+
+def _growth(reader: Reader, path: Path) -> int:
+    reader(small(1)[0])
+    before = _peak()
+    reader(path.read_bytes())
+    return _peak() - before
+
+
+def _peak() -> int:
+    found = re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text())
+    if found is None:
+        raise SystemExit(f"{STATUS} says no VmHWM")
+    return int(found[1]) * 1024
+
+
+if __name__ == "__main__":
+    main()
