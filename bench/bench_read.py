@@ -6,8 +6,10 @@ Nothing is asserted.
 """
 
 import argparse
+import cProfile
 import gc
 import platform
+import pstats
 import re
 import statistics
 import subprocess
@@ -28,7 +30,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time the reader beside others.")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each set, 7 if not given")
     parser.add_argument("--weigh", nargs=2, metavar=("READER", "FILE"), help="used by itself")
+    parser.add_argument("--profile", action="store_true", help="show where our time on S goes")
     arguments = parser.parse_args()
+    if arguments.profile:
+        _profile(small(200))
+        return
     if arguments.weigh:
         name, path = arguments.weigh
         print(_growth(READERS[name], Path(path)))
@@ -87,6 +93,15 @@ def _print_memory(raw: bytes) -> None:
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             grown = int(done.stdout)
             print(f"  {name:15} {grown / 1e6:7.1f} MB   x {grown / len(raw):5.2f} of the mail")
+
+
+def _profile(mails: list[bytes]) -> None:
+    _seconds(READERS[OWN], mails[:20])
+    profile = cProfile.Profile()
+    profile.runcall(_seconds, READERS[OWN], mails)
+    stats = pstats.Stats(profile).strip_dirs()
+    stats.sort_stats("tottime").print_stats(25)
+    stats.sort_stats("cumtime").print_stats(40)
 
 
 def _growth(reader: Reader, path: Path) -> int:
