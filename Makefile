@@ -49,7 +49,7 @@ else
 endif
 	@touch $@
 
-# On demand only: atheris has no wheel for every Python that we support.
+# On demand only: a native engine that no other target needs.
 $(VENV)/.fuzz: $(VENV)/.cli
 ifdef UV
 	@$(UV) pip install --quiet --python $(BIN)/python atheris
