@@ -223,3 +223,12 @@ def test_limits_can_be_set():
     """A host may look less far."""
     message = read(HEAD + nested(5) + b"\r\ntext", limits=ReadingLimits(depth=2))
     assert Defect.DEPTH_LIMIT in message.defects
+
+
+def test_hundreds_of_attachments_of_one_name_are_numbered_without_a_gap():
+    """Each is unique and has the next number, however many there are."""
+    part = b"--b\r\nContent-Disposition: attachment; filename=a.txt\r\n\r\nx\r\n"
+    mail = b"From: a@b.c\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+    message = read(mail + part * 90 + b"--b--\r\n")
+    expected = ["a.txt", *(f"a ({number}).txt" for number in range(2, 91))]
+    assert [attachment.safe_name for attachment in message.attachments] == expected

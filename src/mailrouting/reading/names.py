@@ -72,13 +72,29 @@ def safe_name(name: str, *, content_type: str, taken: set[str]) -> str:
     if _DEVICES.fullmatch(base.partition(".")[0].strip()):
         base = "_" + base
     stem, extension = _split(base)
-    number = 1
-    unique = _shortened(stem, "", extension)
-    while unique.casefold() in taken:
-        number += 1
-        unique = _shortened(stem, f" ({number})", extension)
+    unique = _numbered(stem, extension, taken)
     taken.add(unique.casefold())
     return unique
+
+
+def _numbered(stem: str, extension: str, taken: set[str]) -> str:
+    """Return the name with the next free number; found by halving, for hundreds of one name."""
+
+    def candidate(number: int) -> str:
+        return _shortened(stem, f" ({number})" if number > 1 else "", extension)
+
+    if candidate(1).casefold() not in taken:
+        return candidate(1)
+    last, free = 1, 2
+    while candidate(free).casefold() in taken:
+        last, free = free, free * 2
+    while free - last > 1:
+        middle = (last + free) // 2
+        if candidate(middle).casefold() in taken:
+            last = middle
+        else:
+            free = middle
+    return candidate(free)
 
 
 def _split(name: str) -> tuple[str, str]:
