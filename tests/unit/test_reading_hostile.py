@@ -30,9 +30,11 @@ def typed(content_type: bytes, body: bytes) -> bytes:
 
 def read_in_time(raw: bytes):
     """Read, with a generous allowance for a busy machine: quadratic work takes far longer."""
-    begin = time.perf_counter()
+    # Only a guard against what grows with the square: this thread's own time, whatever else runs,
+    # and room for coverage. `make fuzz` and `make bench` hold the promise itself.
+    begin = time.thread_time()
     message = read(raw)
-    assert time.perf_counter() - begin < 4 * max(len(raw) / MIB, 0.5)
+    assert time.thread_time() - begin < 8 * max(len(raw) / MIB, 0.5)
     assert Defect.READER_FAULT not in message.defects
     assert message.raw is raw
     return message

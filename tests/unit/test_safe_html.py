@@ -107,9 +107,9 @@ _TITLED = "".join(f"<b title={i}>" for i in range(250))
 )
 def test_hostile_html_is_linear(source):
     """Nesting, open formatting and broken tags cost no more than their bytes (T45)."""
-    begun = time.perf_counter()
+    begun = time.thread_time()
     safe = sanitise_html(source)
-    assert time.perf_counter() - begun < 5
+    assert time.thread_time() - begun < 5
     assert len(safe) < 6 * len(source) + 1000
 
 
