@@ -30,11 +30,15 @@ def typed(content_type: bytes, body: bytes) -> bytes:
 
 def read_in_time(raw: bytes):
     """Read, with a generous allowance for a busy machine: quadratic work takes far longer."""
-    # Only a guard against what grows with the square: this thread's own time, whatever else runs,
-    # and room for coverage. `make fuzz` and `make bench` hold the promise itself.
-    begin = time.thread_time()
-    message = read(raw)
-    assert time.thread_time() - begin < 8 * max(len(raw) / MIB, 0.5)
+    # This thread's own time, whatever else runs; a noisy machine gets two more tries.
+    bound = 4 * max(len(raw) / MIB, 0.5)
+    for _ in range(3):
+        begin = time.thread_time()
+        message = read(raw)
+        taken = time.thread_time() - begin
+        if taken < bound:
+            break
+    assert taken < bound
     assert Defect.READER_FAULT not in message.defects
     assert message.raw is raw
     return message
