@@ -51,7 +51,7 @@ def run_kit(tmp_path):
     def run_kit(text, *options):
         (tmp_path / "test_mine.py").write_text(text, "utf-8")
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path,
+            [sys.executable, "-m", "pytest", "-q", "-rN", "-p", "no:cacheprovider", "--rootdir", tmp_path,
              "--confcutdir", tmp_path, "-c", "/dev/null", tmp_path, *options],
             cwd=tmp_path,
             capture_output=True,
