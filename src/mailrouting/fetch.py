@@ -25,12 +25,10 @@ from mailrouting.accounts import (
     AcknowledgeWhen,
     EmailAccount,
     InboundSettings,
-    Severity,
     canonical_folder,
 )
 from mailrouting.directory import Directory
 from mailrouting.errors import (
-    AccountError,
     ConfigurationError,
     MailroutingError,
     PeerProtocolError,
@@ -42,11 +40,12 @@ from mailrouting.hooks import Event, FindsByKey, HelpDesk, Observes, Rule
 from mailrouting.intake.acknowledging import Acknowledger, touches_server
 from mailrouting.intake.attempting import Attempts
 from mailrouting.intake.calling import calling, ours
+from mailrouting.intake.checking import refuse_problems
 from mailrouting.intake.collecting import Batch, Collector, FetchLimits, cutoff
 from mailrouting.intake.converting import Converter
 from mailrouting.intake.explaining import Explanation, FindsThreads, explain
 from mailrouting.intake.reports import Converted, FetchReport, RunStatus, failed, skipped
-from mailrouting.reading import Helpers, ReadingLimits
+from mailrouting.reading import Helpers, Reader, ReadingLimits, read
 from mailrouting.records import Lease, MailboxKey, PutStatus
 from mailrouting.routing import RoutingPolicy
 from mailrouting.session import MailSession, SessionOpener
@@ -117,8 +116,11 @@ class Fetcher(Generic[Tx]):
         limits: Bounds of a run.
         reading: How far to look into a mail.
         helpers: What reading may use besides itself; see `mailrouting.integrations.reading_helpers`.
+        reader: What reads a mail: in this process, or a `mailrouting.isolation.Isolation`.
         worker: Who runs, for leases and claims.
         jitter: Returns a number from 0 to 1 to spread retries; pass `random.random`.
+        stopping: Asked between mails and batches: once it says yes, a run ends early and cleanly,
+            and the next one goes on there.
     """
 
     accounts: Accounts
@@ -131,8 +133,10 @@ class Fetcher(Generic[Tx]):
     limits: FetchLimits = attrs.field(factory=FetchLimits)
     reading: ReadingLimits = attrs.field(factory=ReadingLimits)
     helpers: Helpers = attrs.field(factory=Helpers)
+    reader: Reader = read
     worker: str = "fetch"
     jitter: Callable[[], float] = lambda: 0.5
+    stopping: Callable[[], bool] = lambda: False
 
     def __attrs_post_init__(self) -> None:
         """Refuse parts that could not keep the promise together.
@@ -198,6 +202,7 @@ class Fetcher(Generic[Tx]):
             (directory.fetching, "fetching is switched off for all accounts"),
             (account.enabled, "the account is disabled"),
             (inbound.enabled, "fetching its mailbox is switched off"),
+            (not self.stopping(), "the worker is stopping"),
         ):
             if not is_on:
                 return skipped(account.id, because)
@@ -216,8 +221,8 @@ class Fetcher(Generic[Tx]):
     def convert(self, account_ids: Sequence[str] | None = None) -> tuple[Converted, ...]:
         """Convert what waits, without a connection to any server.
 
-        Ends when nothing is due. Raises nothing for a mail that fails: it is tried again later
-        and at last quarantined.
+        Ends when nothing is due, or `stopping` says so. Raises nothing for a mail that fails: it is
+        tried again later and at last quarantined.
 
         Args:
             account_ids: Only rows of these accounts; None: of all.
@@ -233,13 +238,14 @@ class Fetcher(Generic[Tx]):
                 policy=self.policy,
                 reading=self.reading,
                 helpers=self.helpers,
+                reader=self.reader,
             ),
             clock=self.clock,
             max_attempts=self.limits.max_attempts,
             tell=self._tell,
         )
         done: dict[int, Converted] = {}
-        while True:
+        while not self.stopping():
             directory = self.accounts.directory()
             claims = self.storage.intake_claim(
                 worker=self.worker,
@@ -250,12 +256,14 @@ class Fetcher(Generic[Tx]):
                 now=self.clock(),
             )
             if not claims:
-                return tuple(done.values())
+                break
             for claim in claims:
-                if claim.row.id in done:  # due again while the others were tried: no endless run
+                # Due again while the others were tried: no endless run.
+                if claim.row.id in done or self.stopping():
                     attempts.give_back(claim)
                 else:
                     done[claim.row.id] = attempts.attempt(claim, directory)
+        return tuple(done.values())
 
     def _run_each(self, account_ids: Sequence[str]) -> Iterator[FetchReport]:
         for account_id in account_ids:
@@ -291,7 +299,7 @@ class Fetcher(Generic[Tx]):
             _log.warning("a lease stays until it ends by itself: %s", error)
 
     def _run(self, run: _Run) -> None:
-        _refuse_problems(run)
+        refuse_problems(run.account, run.directory)
         run.converted += self.convert([run.account.id])  # what waits needs no server
         session = self._open(run.account)
         try:
@@ -317,6 +325,8 @@ class Fetcher(Generic[Tx]):
                 self._put(run, batch)
                 if not batch.cut_short:
                     self._settle(run, acknowledger)
+                if self.stopping():
+                    break
             run.unread = len(collector.unread)
             run.error = run.error or collector.trouble
         finally:
@@ -386,14 +396,3 @@ class Fetcher(Generic[Tx]):
             self.desk.observe(account_id, event, detail)
         except Exception:  # noqa: BLE001 - whoever listens stops no mail
             _log.exception("observe raised on %s", event.value)
-
-
-def _refuse_problems(run: _Run) -> None:
-    for problem in run.directory.problems(run.account):
-        if problem.severity is Severity.ERROR and not problem.field.startswith("outbound"):
-            raise AccountError(
-                str(problem),
-                account_id=run.account.id,
-                field=problem.field,
-                hint="Change the account's settings; nothing was fetched.",
-            )

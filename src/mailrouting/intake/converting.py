@@ -15,7 +15,7 @@ from mailrouting.hooks import FindsByKey, HelpDesk, Prepares, RecordsBounces, Ru
 from mailrouting.intake.calling import calling, hook_error, storable
 from mailrouting.intake.drafting import conclusion, draft_for, idempotency_key, overruled
 from mailrouting.intake.explaining import explain
-from mailrouting.reading import Helpers, Message, ReadingLimits
+from mailrouting.reading import Helpers, Message, Reader, ReadingLimits, read
 from mailrouting.records import (
     Action,
     Claim,
@@ -53,6 +53,7 @@ class Converter(Generic[Tx]):
         policy: The host's choices.
         reading: How far to look into a mail.
         helpers: What reading may use besides itself.
+        reader: What reads a mail.
     """
 
     storage: Storage[Tx]
@@ -61,6 +62,7 @@ class Converter(Generic[Tx]):
     policy: RoutingPolicy = attrs.field(factory=RoutingPolicy)
     reading: ReadingLimits = attrs.field(factory=ReadingLimits)
     helpers: Helpers = attrs.field(factory=Helpers)
+    reader: Reader = read
 
     def convert(self, claim: Claim, directory: Directory) -> Outcome | TryLater:
         """Bring one claimed mail to its outcome, or say that the host wants to try later.
@@ -83,6 +85,7 @@ class Converter(Generic[Tx]):
             copies=copies,
             limits=self.reading,
             helpers=self.helpers,
+            reader=self.reader,
         )
         key = idempotency_key(row.account_id, row.identity.fingerprint)
         message, decision = explained.message, explained.decision

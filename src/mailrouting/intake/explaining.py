@@ -9,7 +9,7 @@ from mailrouting.directory import Directory
 from mailrouting.errors import HookError
 from mailrouting.hooks import FindsByNumber, HelpDesk, KnowsPeople, Rule, RuleContext
 from mailrouting.intake.calling import calling, storable
-from mailrouting.reading import Helpers, Kind, Message, ReadingLimits, read
+from mailrouting.reading import Helpers, Kind, Message, Reader, ReadingLimits, read
 from mailrouting.records import Decision, Role, ThreadRecord, TicketId, TicketState, Verdict
 from mailrouting.routing import Copies, People, RoutingPolicy, decide, receiving_account
 from mailrouting.threads import Evidence, bounce_ids, gather, subject_numbers
@@ -56,6 +56,7 @@ def explain(
     copies: Copies | None = None,
     limits: ReadingLimits | None = None,
     helpers: Helpers | None = None,
+    reader: Reader = read,
 ) -> Explanation:
     """Run everything that leads to a decision, and write nothing.
 
@@ -70,14 +71,16 @@ def explain(
         copies: Other intake rows of the same mail; none when left out.
         limits: How far to look into the mail.
         helpers: What reading may use besides itself; nothing when left out.
+        reader: What reads the mail.
 
     Raises:
         RecordNotFoundError: The directory has no such account.
-        HookError: The desk or a rule raised.
+        HookError: The desk, a rule or `reader` raised.
         StorageError: `threads` could not be asked.
     """
     policy = policy or RoutingPolicy()
-    message = read(raw, limits=limits or ReadingLimits(), helpers=helpers)
+    with calling("read"):
+        message = reader(raw, limits=limits or ReadingLimits(), helpers=helpers)
     receiver, _, _ = receiving_account(message, directory, fetched_for=account)
     is_report = message.kind in (Kind.BOUNCE, Kind.DELIVERY_NOTICE)
     ids = bounce_ids(message)

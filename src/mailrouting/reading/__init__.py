@@ -15,6 +15,7 @@ from mailrouting.reading.helpers import (
     Helpers as Helpers,
     OpenTnef as OpenTnef,
     ReadBounce as ReadBounce,
+    Reader as Reader,
     TnefContents as TnefContents,
     TnefFile as TnefFile,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "Priority",
     "Protection",
     "ReadBounce",
+    "Reader",
     "ReadingLimits",
     "ReplyView",
     "Span",

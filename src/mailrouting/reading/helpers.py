@@ -5,13 +5,15 @@ that are installed; a host may pass its own.
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 import attrs
 
 from mailrouting.reading.charsets import GuessCharset
-from mailrouting.reading.message import BounceReport
+from mailrouting.reading.limits import ReadingLimits
+from mailrouting.reading.message import BounceReport, Message
 
-__all__ = ["Helpers", "OpenTnef", "ReadBounce", "TnefContents", "TnefFile"]
+__all__ = ["Helpers", "OpenTnef", "ReadBounce", "Reader", "TnefContents", "TnefFile"]
 
 
 @attrs.frozen(kw_only=True)
@@ -64,3 +66,13 @@ class Helpers:
     guess_charset: GuessCharset | None = None
     open_tnef: OpenTnef | None = None
     read_bounce: ReadBounce | None = None
+
+
+class Reader(Protocol):
+    """Read one mail as `mailrouting.reading.read` does, perhaps elsewhere: in a child process."""
+
+    def __call__(
+        self, raw: bytes, *, limits: ReadingLimits = ..., helpers: Helpers | None = ...
+    ) -> Message:
+        """Return the mail, understood as far as possible; what this raises fails the attempt."""
+        ...
