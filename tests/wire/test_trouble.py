@@ -3,7 +3,7 @@
 import pytest
 
 from mailrouting.accounts import EmailAccount, FirstRun
-from mailrouting.errors import FolderNotFoundError
+from mailrouting.errors import AuthenticationError, ConnectError, FolderNotFoundError, SessionError
 from mailrouting.testing import FakeMailServer
 
 HELP = "help@desk.example"
@@ -38,3 +38,25 @@ def test_many_folders_are_counted():
     error = _missing(*(f"Folder {number}" for number in range(30)))
     assert "'Folder 18' and 11 more;" in error.hint
     assert "Folder 19" not in error.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("AUTH", AuthenticationError),
+        (None, AuthenticationError),
+        ("SYS/TEMP", ConnectError),
+        ("IN-USE", ConnectError),
+        ("LOGIN-DELAY", ConnectError),
+        ("SYS/PERM", SessionError),
+    ],
+)
+def test_a_refused_login_is_judged_by_its_code(code, expected):
+    """A system failure is not taken for a wrong password (RFC 3206)."""
+    server = FakeMailServer()
+    server.add_mailbox(HELP)
+    server.refuse_login(HELP, code)
+    with pytest.raises(SessionError) as caught:
+        server.open_mailbox(HELP)
+    assert type(caught.value) is expected
+    assert caught.value.response_code == code

@@ -110,6 +110,13 @@ class Wire:
             raise Flooded(f"it sent a line of more than {limit} octets")
         return data
 
+    def peek(self) -> bytes:
+        """Return what has come and is not read yet; wait for the first octet.
+
+        Empty when the peer ended the connection.
+        """
+        return self._reader.peek()
+
     def send(self, data: "ReadableBuffer") -> None:
         """Send all of it."""
         self.socket.settimeout(self._patience())

@@ -20,6 +20,7 @@ from imapclient import IMAPClient
 from mailrouting.accounts import ResolvedEndpoint
 from mailrouting.errors import MailroutingError, SessionError
 from mailrouting.wire._deadline import Flooded, Timeouts, Wire
+from mailrouting.wire._opening import connected, os_reason, tls_error
 from mailrouting.wire.trouble import Place, excerpt, response_code
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class Connection:
         self.place = place
         self._timeouts = timeouts
         self._hide: Callable[[], tuple[str, ...]] = tuple
-        self._wire = _connected(endpoint, tls=tls, timeouts=timeouts, place=place)
+        self._wire = connected(endpoint, tls=tls, timeouts=timeouts, place=place)
         # Within the deadline for connecting, which the wire keeps until the next command.
         self._wire.allow(octets=_ANSWER_OCTETS)
         self.client: _Client = self._guarded(
@@ -302,9 +303,9 @@ class Connection:
         if isinstance(failure, TimeoutError):
             return end("it was silent or slow for too long", command=verb)
         if isinstance(failure, ssl.SSLError) and opening:
-            return _tls_error(failure, place, command=verb)
+            return tls_error(failure, place, command=verb)
         if isinstance(failure, OSError):
-            return end(_os_reason(failure), command=verb)
+            return end(os_reason(failure), command=verb)
         if goodbye := self._goodbye(failure):
             return end(f"it said goodbye: {self.excerpt(goodbye)}", command=verb)
         if self._wire.ended:
@@ -326,39 +327,3 @@ class Connection:
             told = client.protocol.untagged_responses.get("BYE", [])
             said = [line for line in told if isinstance(line, bytes)]
         return said[-1].decode("utf-8", "replace") if said else ""
-
-
-def _connected(
-    endpoint: ResolvedEndpoint, *, tls: ssl.SSLContext, timeouts: Timeouts, place: Place
-) -> Wire:
-    error: MailroutingError
-    try:
-        return Wire.connect(endpoint, tls=tls, timeouts=timeouts)
-    except TimeoutError:
-        error = place.unreachable("it did not answer in time")
-    except ssl.SSLError as failure:
-        error = _tls_error(failure, place, command="CONNECT")
-    except OSError as failure:
-        error = place.unreachable(_os_reason(failure))
-    except UnicodeError:
-        error = place.unreachable("its name is no host name")
-    raise error
-
-
-def _tls_error(failure: ssl.SSLError, place: Place, *, command: str) -> MailroutingError:
-    if isinstance(failure, ssl.SSLCertVerificationError):
-        return place.untrusted(failure.verify_message, command=command)
-    if isinstance(failure, ssl.SSLEOFError):
-        return place.unreachable("it hung up during the TLS handshake", command=command)
-    reason = (failure.reason or "handshake failed").replace("_", " ").lower()
-    return place.untrusted(
-        reason,
-        command=command,
-        hint="Check that this port speaks TLS from the start, and TLS 1.2 or later.",
-    )
-
-
-def _os_reason(failure: OSError) -> str:
-    if isinstance(failure, socket.gaierror):
-        return "its name is unknown"
-    return (failure.strerror or type(failure).__name__).lower()

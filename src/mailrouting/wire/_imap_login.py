@@ -1,10 +1,8 @@
 """Open an IMAP connection and log in: TLS first, one attempt, errors by response code."""
 
 import base64
-import json
 import ssl
 from collections.abc import Collection
-from typing import cast
 
 from mailrouting.accounts import InboundSettings, TlsMode
 from mailrouting.auth import (
@@ -14,11 +12,11 @@ from mailrouting.auth import (
     Mechanism,
     login_arguments,
     plan_login,
-    sasl_response,
 )
 from mailrouting.errors import ConfigurationError, SessionError
 from mailrouting.wire._deadline import Timeouts
 from mailrouting.wire._imap_client import Connection, TaggedNo, quoted
+from mailrouting.wire._sasl import SaslAnswers
 from mailrouting.wire.trouble import Place
 
 __all__ = ["open_connection"]
@@ -137,23 +135,34 @@ class _Exchange:
         self._attempt = attempt
         self._credential = credential
         self._initial = initial
-        self._answered = False
-        self.status = ""
-        self.verb = "LOGIN" if attempt.mechanism is Mechanism.LOGIN else "AUTHENTICATE"
+        is_command = attempt.mechanism is Mechanism.LOGIN
+        self._sasl = (
+            None if is_command else SaslAnswers(attempt, credential, endpoint=connection.endpoint)
+        )
+        self.verb = "LOGIN" if is_command else "AUTHENTICATE"
+
+    @property
+    def status(self) -> str:
+        """Return the status that came with a refusal, or nothing."""
+        return "" if self._sasl is None else self._sasl.status
 
     def secrets(self) -> tuple[str, ...]:
         """Return what a server could echo."""
         secret = self._credential.secret.reveal()
-        if self._attempt.mechanism is Mechanism.LOGIN:
+        if self._sasl is None:
             return (quoted(secret), quoted(secret)[1:-1], secret)
-        return (base64.b64encode(self._response()).decode("ascii"), secret)
+        return (base64.b64encode(self._sasl.response).decode("ascii"), secret)
 
     def log_in(self) -> tuple[bytes, ...]:
         """Log in; return the capabilities of the one who is logged in now."""
-        if self._attempt.mechanism is Mechanism.LOGIN:
+        if self._sasl is None:
             self._command()
         else:
-            self._sasl()
+            self._connection.protocol.authenticate_with(
+                self._attempt.mechanism.value,
+                self._sasl.answer,
+                initial=self._sasl.initial() if self._initial else None,
+            )
         # The server mostly tells them with its OK; what it offers a stranger may differ.
         return self._connection.client.capabilities()
 
@@ -166,42 +175,3 @@ class _Exchange:
                 hint="Choose a user name and a password in ASCII, or a server that offers PLAIN.",
             )
         self._connection.protocol.log_in(*arguments)
-
-    def _sasl(self) -> None:
-        initial = self._response() if self._initial else None
-        self._answered = self._initial
-        self._connection.protocol.authenticate_with(
-            self._attempt.mechanism.value, self._respond, initial=initial
-        )
-
-    def _response(self) -> bytes:
-        endpoint = self._connection.endpoint
-        return sasl_response(
-            self._attempt, self._credential, host=endpoint.host, port=endpoint.port
-        )
-
-    def _respond(self, challenge: bytes) -> bytes | None:
-        """Answer the empty challenge with the response; a second one says why it is refused."""
-        if not self._answered:
-            self._answered = True
-            return self._response()
-        self.status = _status(challenge)
-        match self._attempt.mechanism:
-            case Mechanism.XOAUTH2:
-                return b""
-            case Mechanism.OAUTHBEARER:
-                return b"\x01"  # RFC 7628 §3.2.3
-            case _:
-                return None
-
-
-def _status(challenge: bytes) -> str:
-    """Return the status in an error challenge (RFC 7628 §3.2.2), or nothing."""
-    try:
-        told = json.loads(challenge)
-    except (ValueError, RecursionError):
-        return ""
-    if not isinstance(told, dict):
-        return ""
-    status = cast("dict[str, object]", told).get("status")
-    return f"(status {status[:40]})" if isinstance(status, str) and status.isascii() else ""

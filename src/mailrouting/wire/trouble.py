@@ -27,6 +27,9 @@ _BUSY_CODES = frozenset(
     {"UNAVAILABLE", "INUSE", "IN-USE", "LIMIT", "SERVERBUG", "SYS/TEMP", "LOGIN-DELAY"}
 )
 
+# RFC 3206 §4: nothing about the login, and a person must act.
+_BROKEN_CODES = frozenset({"SYS/PERM"})
+
 
 def response_code(text: str) -> str | None:
     """Return the first response code in a status text (RFC 5530), upper case, or None.
@@ -90,11 +93,18 @@ class Place:
 
     def login_refused(
         self, said: str, *, code: str | None, mechanism: str = "", command: str = "LOGIN"
-    ) -> AuthenticationError | ConnectError:
+    ) -> SessionError:
         """Say that a login was refused: by its response code, never by its wording."""
         if code in _BUSY_CODES:
             return self.unreachable(
                 f"the login was put off [{code}] {said}".rstrip(), command=command, code=code
+            )
+        if code in _BROKEN_CODES:
+            return self.refused(
+                said,
+                command=command,
+                code=code,
+                hint="Ask the server's operator: the login is not what is wrong.",
             )
         shown = f"[{code}] {said}" if code else said
         return AuthenticationError(
