@@ -17,7 +17,15 @@ from mailrouting.errors import (
     TlsError,
 )
 
-__all__ = ["AccountHealth", "HealthState", "Trouble", "after_failure", "after_success"]
+__all__ = [
+    "AccountHealth",
+    "DeskFailure",
+    "DeskHealth",
+    "HealthState",
+    "Trouble",
+    "after_failure",
+    "after_success",
+]
 
 _LONGEST_TEXT = 500
 
@@ -72,6 +80,51 @@ class AccountHealth:
     failures: int = 0
     next_attempt_at: datetime | None = None
     trouble: Trouble | None = None
+
+
+@attrs.frozen(kw_only=True)
+class DeskFailure:
+    """Say which mail a host's desk could not take, and how it failed.
+
+    Attributes:
+        intake_id: The mail.
+        step: Where it failed.
+        error_type: The error's class name.
+    """
+
+    intake_id: int
+    step: str
+    error_type: str
+
+
+@attrs.frozen(kw_only=True)
+class DeskHealth:
+    """Say how a host's desk takes mail; `mailrouting.breaker` has the transitions.
+
+    Attributes:
+        desk: Which.
+        since: When the desk was paused; else when the first of `recent` failed, or something
+            succeeded again.
+        recent: The last failures of different mails with nothing that succeeded between, oldest
+            first, three at most.
+        paused: Whether conversion waits for the desk.
+        probes: Failed probes in a row, while it is paused.
+        next_probe_at: When the next mail is tried, while it is paused.
+        last_probe: The mail that was tried last while it was paused; the next probe is another.
+        blamed: Mails that failed before something else succeeded: when one fails again it is its
+            own failure, and no sign of an ill desk.
+        succeeded_at: When a mail succeeded after others had failed, the last time.
+    """
+
+    desk: str
+    since: datetime
+    recent: tuple[DeskFailure, ...] = ()
+    paused: bool = False
+    probes: int = 0
+    next_probe_at: datetime | None = None
+    last_probe: int = 0
+    blamed: tuple[int, ...] = ()
+    succeeded_at: datetime | None = None
 
 
 # First wait and longest wait. A refused login waits long from the start: servers lock out.
