@@ -34,6 +34,7 @@ class SessionFeature(enum.Enum):
 
     FLAGS = "mail can be marked seen"
     FOLDERS = "mail can be moved to another folder"
+    KEEPS = "an open folder can be kept, and asked again whether mail came"
 
 
 class Direction(enum.Enum):
@@ -97,13 +98,28 @@ class MailSession(Protocol):
 
     Obligations:
         M1. Nothing changes on the server but by `mark_seen`, `move`, `delete` and
-            `ensure_folder`: `read` leaves `\Seen` alone.
+            `ensure_folder`: `read` and `read_headers` leave `\Seen` alone.
         M2. Only mails named by UID are ever changed: no plain EXPUNGE, no CLOSE (RFC 4315).
         M3. A returned UID set holds only what the server was seen to have done.
         M4. A vanished UID is left out of an answer and is no error.
-        M5. `list_uids` and `read` may be left in the middle while other methods are called.
+        M5. `list_uids`, `read` and `read_headers` may be left in the middle while other methods
+            are called; none goes on in another folder.
         M6. No exception but those of `mailrouting.errors` leaves a method, and none shows a
             secret.
+        M7. `list_uids` names every mail of the open folder once, in order of arrival, but none
+            that is marked deleted; no window is empty.
+        M8. `stat`, `read` and `read_headers` keep the order asked for, each UID once.
+        M9. `read` gives every octet as the server has it, whatever the size; `read_headers` gives
+            its beginning, to the empty line that ends the header.
+        M10. A UID means the same mail in every session until `uidvalidity` changes (POP3: for
+            ever); a renumbered folder is never read or changed under its old numbers.
+        M11. What was done may be asked for again: nothing else changes, and it is no error.
+        M12. What `features` do not name, what needs an open folder or a writable one where there
+            is none, and a UID or folder that could end a command, is refused before anything is
+            sent.
+        M13. `check` is True whenever mail may have come that no listing since named.
+        M14. A clean refusal leaves the session usable and the mails as they were; after a lost
+            connection every method but `close` raises `SessionLostError`.
     """
 
     @property
@@ -133,6 +149,20 @@ class MailSession(Protocol):
 
     def read(self, uids: Sequence[Uid]) -> Iterator[RawMail]:
         """Yield the mails' bytes, in the order asked for, without marking them seen."""
+        ...
+
+    def read_headers(self, uids: Sequence[Uid]) -> Iterator[tuple[Uid, bytes]]:
+        """Yield the mails' headers, in the order asked for, without marking them seen.
+
+        A header of more than 256 KiB is left out.
+        """
+        ...
+
+    def check(self) -> bool:
+        """Ask, in one round trip, whether mail may have come that was not listed.
+
+        True on POP3, where only a new session sees new mail.
+        """
         ...
 
     def mark_seen(self, uids: Sequence[Uid]) -> frozenset[Uid]:

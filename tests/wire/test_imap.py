@@ -171,7 +171,7 @@ def test_an_opened_folder_tells_how_it_stands(world, session):
     assert status.uidvalidity > 0
     assert status.uidnext > int(last)
     assert (status.messages, status.writable) == (2, True)
-    assert session.features == {SessionFeature.FLAGS, SessionFeature.FOLDERS}
+    assert session.features == set(SessionFeature)
 
 
 def test_a_missing_folder_names_those_that_exist(session):
@@ -233,6 +233,39 @@ def test_large_mail_is_read_whole(world, session):
     assert [found.raw for found in read] == [
         mail(number, size=size) for number, size in enumerate(sizes)
     ]
+
+
+def test_headers_are_the_beginning_of_what_is_read(world, session):
+    """M1, M4, M8, M9: to the empty line, in the order asked for, nothing marked."""
+    raws = [
+        mail(1),
+        b"Subject: no end\r\n",
+        b"\r\nonly a body\r\n",
+        b"X-Long: " + b"x" * 300_000 + b"\r\n\r\n",
+    ]
+    uids = [world.deliver(raw) for raw in raws]
+    session.open_folder("INBOX", writable=True)
+    found = dict(session.read_headers([uids[2], uids[0], "4000000000", uids[3], uids[2]]))
+    assert found == {uids[2]: b"\r\n", uids[0]: mail(1)[: mail(1).index(b"\r\n\r\n") + 4]}
+    assert list(found) == [uids[2], uids[0]]
+    assert dict(session.read_headers([uids[1]]))[uids[1]].startswith(b"Subject: no end\r\n")
+    assert all(r"\Seen" not in flags for flags in world.flags().values())
+
+
+def test_check_says_whether_mail_came_that_was_not_listed(world, session):
+    """M13: on a kept session one question tells, until the mail is listed."""
+    session.open_folder("INBOX", writable=True)
+    assert not session.check()
+    uids = [world.deliver(mail(1))]
+    assert session.check()
+    assert session.check()
+    assert [uid for window in session.list_uids() for uid in window] == uids
+    assert not session.check()
+    world.expunge_elsewhere(uids[0])
+    uids.append(world.deliver(mail(2)))
+    session.mark_seen(uids[1:])
+    assert session.check()
+    assert [uid for window in session.list_uids() for uid in window] == uids[1:]
 
 
 def test_mark_seen_returns_only_what_carries_the_flag(world, session):

@@ -14,6 +14,7 @@ from mailrouting.testing._server_state import (
     MailboxState,
     Refused,
     ServerState,
+    header_of,
 )
 from mailrouting.wire.guard import imap_uids, one_line, uid_set
 from mailrouting.wire.trouble import Place
@@ -21,7 +22,8 @@ from mailrouting.wire.trouble import Place
 __all__ = ["FakeSession"]
 
 _WINDOW = 500
-_IMAP_FEATURES = frozenset({SessionFeature.FLAGS, SessionFeature.FOLDERS})
+_LONGEST_HEADER = 256 * 1024
+_IMAP_FEATURES = frozenset(SessionFeature)
 
 
 class FakeSession:
@@ -44,6 +46,7 @@ class FakeSession:
         self._folder: FolderState | None = None
         self._writable = False
         self._uidvalidity = 0
+        self._listed_to = 0
         self._closed = False
         self._to_delete: dict[str, int] = {}
 
@@ -66,7 +69,7 @@ class FakeSession:
             if writable and found.read_only:
                 raise self._place.read_only(folder)
             self._folder, self._writable = found, writable
-            self._uidvalidity = found.uidvalidity
+            self._uidvalidity, self._listed_to = found.uidvalidity, found.uidnext
             return FolderStatus(
                 uidvalidity=found.uidvalidity if self._imap else None,
                 uidnext=found.uidnext if self._imap else None,
@@ -78,6 +81,7 @@ class FakeSession:
         """Yield the UIDs of the open folder in windows, in order of arrival."""
         folder = self._opened("SEARCH")
         with self._command("SEARCH", "UNDELETED"):
+            self._listed_to = folder.uidnext
             listed = [
                 self._name(mail) for mail in folder.mails.values() if "\\Deleted" not in mail.flags
             ]
@@ -113,6 +117,23 @@ class FakeSession:
                     raw=mail.raw,
                     received_at=mail.received_at if self._imap else None,
                 )
+
+    def read_headers(self, uids: Sequence[Uid]) -> Iterator[tuple[Uid, bytes]]:
+        """Yield the mails' headers, in the order asked for, without marking them seen."""
+        folder = self._opened("FETCH")
+        numbers = self._numbers(folder, uids)
+        with self._command("FETCH", uid_set(numbers), "BODY.PEEK[HEADER]"):
+            mails = [folder.mails[number] for number in numbers if number in folder.mails]
+        for mail in mails:
+            header = header_of(mail.raw)
+            if len(header) <= _LONGEST_HEADER:
+                yield self._name(mail), header
+
+    def check(self) -> bool:
+        """Ask whether mail came that was not listed; True on POP3."""
+        folder = self._opened("NOOP")
+        with self._command("NOOP"):
+            return not self._imap or folder.uidnext > self._listed_to
 
     def mark_seen(self, uids: Sequence[Uid]) -> frozenset[Uid]:
         """Mark mails seen; return those that carry the flag now."""

@@ -11,11 +11,12 @@ from mailrouting.testing._server_state import (
     MailboxState,
     Refused,
     ServerState,
+    header_of,
 )
 
 __all__ = ["Bad", "OpenedFolder", "find_folder"]
 
-_SECTION = re.compile(r"BODY(\.PEEK)?\[\](?:<(\d+)\.(\d+)>)?")
+_SECTION = re.compile(r"BODY(\.PEEK)?\[(HEADER)?\](?:<(\d+)\.(\d+)>)?")
 
 
 class Bad(Exception):  # noqa: N818 - a server's BAD, not an error of ours
@@ -182,8 +183,9 @@ def _told(mail: FakeMail, item: str) -> bytes:
     section = _SECTION.fullmatch(item)
     if section is None:
         raise Bad
-    if section[2] is None:
-        return b"BODY[] {%d}\r\n%s" % (len(mail.raw), mail.raw)
-    start = int(section[2])
-    part = mail.raw[start : start + int(section[3])]
-    return b"BODY[]<%d> {%d}\r\n%s" % (start, len(part), part)
+    name, whole = (b"HEADER", header_of(mail.raw)) if section[2] else (b"", mail.raw)
+    if section[3] is None:
+        return b"BODY[%s] {%d}\r\n%s" % (name, len(whole), whole)
+    start = int(section[3])
+    part = whole[start : start + int(section[4])]
+    return b"BODY[%s]<%d> {%d}\r\n%s" % (name, start, len(part), part)

@@ -2,6 +2,7 @@
 
 import enum
 import itertools
+import re
 import threading
 from collections.abc import Callable, Collection, Generator
 from contextlib import AbstractContextManager, contextmanager
@@ -22,10 +23,22 @@ __all__ = [
     "MailboxState",
     "Refused",
     "ServerState",
+    "header_of",
 ]
 
 _FIRST_UIDVALIDITY = 1_700_000_000
 _FIRST_ARRIVAL = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+_END_OF_HEADER = re.compile(rb"^\r?\n", re.MULTILINE)
+
+
+def header_of(raw: bytes) -> bytes:
+    r"""Return a mail's header with the empty line that ends it.
+
+    >>> header_of(b"Subject: x\r\n\r\nbody\r\n")
+    b'Subject: x\r\n\r\n'
+    """
+    end = _END_OF_HEADER.search(raw)
+    return raw if end is None else raw[: end.end()]
 
 
 @attrs.frozen(kw_only=True)

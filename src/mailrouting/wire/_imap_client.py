@@ -38,6 +38,7 @@ _ANSWER_OCTETS = 8 * 1024 * 1024
 """What an answer may have beside mail: the longest is the list of all folders."""
 
 _GOODBYE_SECONDS = 5.0
+_LONGEST_COUNT = 10
 _LEADING_CODE = re.compile(r"\[[^\]]*\]\s*")
 
 
@@ -173,6 +174,7 @@ class Connection:
         client: For calls inside `run`.
         endpoint: Where it leads.
         place: Makes the errors.
+        exists: How many mails the server last said unasked that the folder holds; None: nothing.
     """
 
     def __init__(
@@ -185,6 +187,7 @@ class Connection:
     ) -> None:
         self.endpoint = endpoint
         self.place = place
+        self.exists: int | None = None
         self._timeouts = timeouts
         self._hide: Callable[[], tuple[str, ...]] = tuple
         self._wire = connected(endpoint, tls=tls, timeouts=timeouts, place=place)
@@ -287,9 +290,12 @@ class Connection:
         raise error
 
     def _forget(self) -> None:
-        """Drop what the server volunteered, or it heaps up."""
+        """Drop what the server volunteered, or it heaps up; note how many mails there are."""
         client: _Client | None = getattr(self, "client", None)
         if client is not None:
+            for count in client.protocol.untagged_responses.get("EXISTS", ()):
+                if isinstance(count, bytes) and count.isdigit():
+                    self.exists = int(count[:_LONGEST_COUNT])
             client.protocol.untagged_responses.clear()
 
     def _map(self, failure: Exception, verb: str, *, opening: bool) -> MailroutingError:

@@ -1,11 +1,26 @@
 """Read mails whole over IMAP: small ones many at a time, large ones in parts."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import cast
 
+from mailrouting.records import Uid
 from mailrouting.session import MailInfo, RawMail
 from mailrouting.wire._imap_client import Connection
 
-__all__ = ["read_mails"]
+__all__ = [
+    "LARGEST_NUMBER",
+    "LONGEST_HEADER",
+    "mail_info",
+    "number_told",
+    "read_headers",
+    "read_mails",
+]
+
+LARGEST_NUMBER = 2**32 - 1
+
+LONGEST_HEADER = 256 * 1024
 
 _BATCH_OCTETS = 2 * 1024 * 1024
 _BATCH_MAILS = 200
@@ -15,6 +30,10 @@ _LARGEST_UNTOLD = 64 * 1024 * 1024
 
 _SLACK = 8 * 1024 * 1024
 _WHOLE = b"BODY[]"
+_HEADER = b"BODY[HEADER]"
+_HEADERS_A_COMMAND = 50
+_EARLIEST_YEAR = 1980
+_LATEST_YEAR = 2200
 
 
 def read_mails(connection: Connection, infos: Sequence[MailInfo]) -> Iterator[RawMail]:
@@ -38,6 +57,30 @@ def read_mails(connection: Connection, infos: Sequence[MailInfo]) -> Iterator[Ra
             # Servers count a little differently; half of a mail is no whole one.
             if raw is not None and len(raw) >= (info.size or 0) // 2:
                 yield RawMail(uid=info.uid, raw=raw, received_at=info.received_at)
+
+
+def read_headers(connection: Connection, numbers: Sequence[int]) -> Iterator[tuple[Uid, bytes]]:
+    """Yield the mails' headers in that order; one that vanished, or is too long, is left out.
+
+    Raises:
+        SessionError: The server refused.
+        SessionLostError: The connection ended.
+        PeerProtocolError: The answer makes no sense.
+    """
+    # One octet more than is taken, so that a header that was cut is known as such.
+    item = f"BODY.PEEK[HEADER]<0.{LONGEST_HEADER + 1}>"
+    for start in range(0, len(numbers), _HEADERS_A_COMMAND):
+        some = numbers[start : start + _HEADERS_A_COMMAND]
+        told = connection.run(
+            "FETCH",
+            partial(connection.client.fetch, some, [item]),
+            octets=len(some) * LONGEST_HEADER,
+        )
+        for number in some:
+            answer = told.get(number, {})
+            header = answer.get(_HEADER + b"<0>", answer.get(_HEADER))
+            if isinstance(header, bytes) and len(header) <= LONGEST_HEADER:
+                yield str(number), header
 
 
 def _batches(infos: Sequence[MailInfo]) -> Iterator[list[MailInfo]]:
@@ -113,3 +156,32 @@ def _part(connection: Connection, info: MailInfo, offset: int) -> bytes | None:
         f"it sent another part of mail {info.uid} than octets {offset} to {offset + _CHUNK}",
         command="FETCH",
     )
+
+
+def number_told(value: object) -> int | None:
+    """Return a UID or UIDVALIDITY as told, unless it makes no sense."""
+    return value if isinstance(value, int) and 0 < value <= LARGEST_NUMBER else None
+
+
+def mail_info(number: int, told: dict[bytes, object]) -> MailInfo:
+    """Return what a FETCH told of a mail; what makes no sense is not told."""
+    size, flags = told.get(b"RFC822.SIZE"), told.get(b"FLAGS")
+    return MailInfo(
+        uid=str(number),
+        size=size if isinstance(size, int) and size >= 0 else None,
+        received_at=_received_at(told.get(b"INTERNALDATE")),
+        flags=frozenset(_texts(flags)),
+    )
+
+
+def _texts(flags: object) -> Iterator[str]:
+    if isinstance(flags, tuple):
+        for flag in cast("tuple[object, ...]", flags):
+            if isinstance(flag, bytes):
+                yield flag.decode("ascii", "replace")
+
+
+def _received_at(told: object) -> datetime | None:
+    if not isinstance(told, datetime) or told.tzinfo is None:
+        return None
+    return told.astimezone(UTC) if _EARLIEST_YEAR <= told.year <= _LATEST_YEAR else None

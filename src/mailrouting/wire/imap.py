@@ -6,9 +6,8 @@ changed was looked at afterwards. Every command has a deadline, every answer a l
 
 import ssl
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from functools import partial
-from typing import Self, cast
+from typing import Self
 
 import attrs
 
@@ -20,7 +19,13 @@ from mailrouting.session import FolderStatus, MailInfo, RawMail, SessionFeature
 from mailrouting.wire._deadline import Timeouts
 from mailrouting.wire._imap_client import Connection, TaggedNo
 from mailrouting.wire._imap_login import open_connection
-from mailrouting.wire._imap_read import read_mails
+from mailrouting.wire._imap_read import (
+    LARGEST_NUMBER,
+    mail_info,
+    number_told,
+    read_headers,
+    read_mails,
+)
 from mailrouting.wire.guard import imap_uids, one_line, uid_set
 
 __all__ = ["ImapSession", "Timeouts"]
@@ -32,14 +37,11 @@ _LISTED_AT_ONCE = 50_000
 _UIDS_A_COMMAND = 500
 """Ten digits and a comma each stay below the 8192 octets that servers must accept (RFC 7162 §4)."""
 
-_LARGEST_NUMBER = 2**32 - 1
-_EARLIEST_YEAR = 1980
-_LATEST_YEAR = 2200
 _MOVE_TRIES = 2
 _NO_SUCH_FOLDER = frozenset({"NONEXISTENT", "TRYCREATE"})
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True, eq=False)
 class _Opened:
     """Be the folder that is open: another object each time one is opened."""
 
@@ -98,8 +100,8 @@ class ImapSession:
 
     @property
     def features(self) -> frozenset[SessionFeature]:
-        """Say what can be done here: flags and folders, always."""
-        return frozenset({SessionFeature.FLAGS, SessionFeature.FOLDERS})
+        """Say what can be done here: all of it, always."""
+        return frozenset(SessionFeature)
 
     def open_folder(self, folder: str, *, writable: bool) -> FolderStatus:
         """Open a folder.
@@ -126,6 +128,8 @@ class ImapSession:
     def list_uids(self) -> Iterator[tuple[Uid, ...]]:
         """Yield the UIDs of the open folder in windows, ascending; deleted mail is left out."""
         folder = self._open("SEARCH")
+        if self._connection.exists is not None:
+            folder.messages, self._connection.exists = self._connection.exists, None
         if folder.messages <= _LISTED_AT_ONCE:
             spans = [""] if folder.messages else []
         else:
@@ -158,6 +162,19 @@ class ImapSession:
             for mail in mails:
                 yield mail
                 self._still(folder, "FETCH")
+
+    def read_headers(self, uids: Sequence[Uid]) -> Iterator[tuple[Uid, bytes]]:
+        """Yield the mails' headers, in the order asked for, without marking them seen."""
+        folder = self._open("FETCH")
+        for found in read_headers(self._connection, imap_uids(uids)):
+            yield found
+            self._still(folder, "FETCH")
+
+    def check(self) -> bool:
+        """Ask, in one round trip, whether mail may have come that was not listed."""
+        self._open("NOOP")
+        self._connection.run("NOOP", self._connection.protocol.noop)
+        return self._connection.exists is not None
 
     def mark_seen(self, uids: Sequence[Uid]) -> frozenset[Uid]:
         """Mark mails seen; return those that carry the flag now."""
@@ -259,13 +276,17 @@ class ImapSession:
             )
         if writable and b"READ-ONLY" in told:
             raise place.read_only(folder)
-        uidvalidity, uidnext = _number(told.get(b"UIDVALIDITY")), _number(told.get(b"UIDNEXT"))
+        uidvalidity, uidnext = (
+            number_told(told.get(b"UIDVALIDITY")),
+            number_told(told.get(b"UIDNEXT")),
+        )
         messages = told.get(b"EXISTS")
         if not uidvalidity or not isinstance(messages, int) or messages < 0:
             self._connection.close()
             raise place.broken(
                 f"it opened {folder!r} without a valid UIDVALIDITY and EXISTS", command="SELECT"
             )
+        self._connection.exists = None
         self._folder = _Opened(name=folder, messages=messages, writable=writable)
         return FolderStatus(
             uidvalidity=uidvalidity, uidnext=uidnext, messages=messages, writable=writable
@@ -305,7 +326,7 @@ class ImapSession:
         found = self._connection.run(
             "SEARCH", lambda: self._connection.client.search(list(criteria))
         )
-        return [number for number in dict.fromkeys(found) if 0 < number <= _LARGEST_NUMBER]
+        return [number for number in dict.fromkeys(found) if 0 < number <= LARGEST_NUMBER]
 
     def _stat(self, numbers: Sequence[int], folder: _Opened) -> Iterator[MailInfo]:
         client = self._connection.client
@@ -315,7 +336,7 @@ class ImapSession:
             told = self._connection.run("FETCH", partial(client.fetch, part, items))
             for number in part:
                 if number in told:
-                    yield _info(number, told[number])
+                    yield mail_info(number, told[number])
 
     def _add_flag(self, numbers: Sequence[int], flag: str) -> None:
         client = self._connection.client
@@ -357,30 +378,3 @@ class ImapSession:
 def _parts(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
     for start in range(0, len(numbers), size):
         yield numbers[start : start + size]
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and 0 < value <= _LARGEST_NUMBER else None
-
-
-def _info(number: int, told: dict[bytes, object]) -> MailInfo:
-    size, flags = told.get(b"RFC822.SIZE"), told.get(b"FLAGS")
-    return MailInfo(
-        uid=str(number),
-        size=size if isinstance(size, int) and size >= 0 else None,
-        received_at=_received_at(told.get(b"INTERNALDATE")),
-        flags=frozenset(_texts(flags)),
-    )
-
-
-def _texts(flags: object) -> Iterator[str]:
-    if isinstance(flags, tuple):
-        for flag in cast("tuple[object, ...]", flags):
-            if isinstance(flag, bytes):
-                yield flag.decode("ascii", "replace")
-
-
-def _received_at(told: object) -> datetime | None:
-    if not isinstance(told, datetime) or told.tzinfo is None:
-        return None
-    return told.astimezone(UTC) if _EARLIEST_YEAR <= told.year <= _LATEST_YEAR else None
