@@ -5,14 +5,12 @@ behind a bare CR is a field for us as it is for the program that shows the mail.
 """
 
 import re
-from collections.abc import Callable
-
-import attrs
+from collections.abc import Callable, KeysView
 
 from mailrouting.reading.limits import ReadingLimits
 from mailrouting.reading.message import Defect
 
-__all__ = ["HeaderBlock", "RawField", "read_header"]
+__all__ = ["HeaderBlock", "read_header"]
 
 Report = Callable[[Defect], None]
 
@@ -20,34 +18,65 @@ _LINE_END = re.compile(rb"\r{0,3}\n|\r")
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
 _BLANK_LINES = re.compile(rb"[\r\n]*")
 _FIELD = re.compile(rb"([!-9;-~]+)([ \t]*):")
+_FIELDS = re.compile(rb"([!-9;-~]++):([^\n]*+(?:\n[ \t][^\n]*+)*+)\n")
 _MBOX_LINE = re.compile(rb">?From [^\r\n:]{1,200}\d\d:\d\d")
 
 
-@attrs.frozen
-class RawField:
-    """Hold one field: name as written, value unfolded, both still bytes."""
-
-    name: bytes
-    value: bytes
-
-
-@attrs.frozen
 class HeaderBlock:
-    """Hold the fields of a header and where the body begins."""
+    """Hold the fields of a header and where the body begins; values are unfolded when asked for.
 
-    fields: tuple[RawField, ...]
-    body_start: int
+    Attributes:
+        body_start: Where the body begins in the mail.
+    """
+
+    __slots__ = ("_fields", "_is_folded", "_values", "body_start")
+
+    def __init__(
+        self, fields: list[tuple[bytes, bytes]], body_start: int, *, is_folded: bool = False
+    ) -> None:
+        """Make a header of names and values; folded ones have LF as line end."""
+        self.body_start: int = body_start
+        self._fields = fields
+        self._is_folded = is_folded
+        self._values: dict[bytes, list[bytes]] = {}
+        for name, value in fields:
+            lowered = name.lower()
+            if lowered in self._values:
+                self._values[lowered].append(value)
+            else:
+                self._values[lowered] = [value]
+
+    @property
+    def names(self) -> KeysView[bytes]:
+        """Return the names of its fields in lower case."""
+        return self._values.keys()
+
+    @property
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """Return name as written and value of each field, topmost first."""
+        if not self._is_folded:
+            return self._fields
+        return [(name, _unfolded(value)) for name, value in self._fields]
 
     def all(self, name: bytes) -> list[bytes]:
         """Return the values of a field, topmost first; `name` is in lower case."""
-        return [field.value for field in self.fields if field.name.lower() == name]
+        values = self._values.get(name)
+        if values is None:
+            return []
+        return [_unfolded(value) for value in values] if self._is_folded else values
 
     def first(self, name: bytes) -> bytes | None:
         """Return the topmost value of a field; `name` is in lower case."""
-        for field in self.fields:
-            if field.name.lower() == name:
-                return field.value
-        return None
+        values = self._values.get(name)
+        if values is None:
+            return None
+        return _unfolded(values[0]) if self._is_folded else values[0]
+
+
+def _unfolded(value: bytes) -> bytes:
+    if b"\n" in value:
+        return b" ".join([line.strip(b" \t") for line in value.split(b"\n")])
+    return value.strip(b" \t")
 
 
 def read_header(
@@ -69,6 +98,43 @@ def read_header(
         report: Called with each defect.
         is_top: True for the mail's own header: mbox lines and blank lines before it are skipped.
     """
+    plain = _plain_header(data, start, end, limits=limits, is_top=is_top)
+    return plain or _any_header(data, start, end, limits=limits, report=report, is_top=is_top)
+
+
+def _plain_header(
+    data: bytes, start: int, end: int, *, limits: ReadingLimits, is_top: bool
+) -> HeaderBlock | None:
+    """Read a header that nothing is wrong with, in one pass; None for any other."""
+    newline = data.find(b"\n", start, end)
+    has_cr = newline > start and data[newline - 1 : newline] == b"\r"
+    blank_line = b"\r\n\r\n" if has_cr else b"\n\n"
+    stop = data.find(blank_line, start, min(end, start + limits.header_bytes))
+    if stop < 0:
+        return None
+    body_start = stop + len(blank_line)
+    block = data[start : body_start - len(blank_line) // 2]
+    if has_cr:
+        block = block.replace(b"\r\n", b"\n")
+    if b"\r" in block or b"\0" in block:
+        return None
+    if not is_top and (block.startswith(b"--") or b"\n--" in block):
+        return None
+    fields: list[tuple[bytes, bytes]] = _FIELDS.findall(block)
+    size = 2 * len(fields) + sum([len(name) + len(value) for name, value in fields])
+    # What is no field lies between two, and is missing from the sum.
+    if size != len(block) or len(fields) > limits.header_fields:
+        return None
+    if len(block) > limits.value_bytes and any(
+        len(value) > limits.value_bytes for _, value in fields
+    ):
+        return None
+    return HeaderBlock(fields, body_start, is_folded=True)
+
+
+def _any_header(
+    data: bytes, start: int, end: int, *, limits: ReadingLimits, report: Report, is_top: bool
+) -> HeaderBlock:
     position = _skip_rubbish(data, start, end, report) if is_top else start
     header_start = position
     lines: list[tuple[bytes, list[bytes]]] = []
@@ -105,10 +171,9 @@ def read_header(
             report(Defect.MISSING_BLANK_LINE)
             break
         position = following
-    fields = tuple(
-        RawField(name, _value(pieces, limits, report))
-        for name, pieces in lines[: limits.header_fields]
-    )
+    fields = [
+        (name, _value(pieces, limits, report)) for name, pieces in lines[: limits.header_fields]
+    ]
     return HeaderBlock(fields, position)
 
 

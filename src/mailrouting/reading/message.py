@@ -12,6 +12,7 @@ import attrs
 
 from mailrouting.reading.authentication import AuthenticationResults
 from mailrouting.reading.charsets import CharsetStep
+from mailrouting.reading.on_demand import OnDemand
 
 __all__ = [
     "Attachment",
@@ -73,7 +74,7 @@ class Defect(enum.StrEnum):
         member.sentence = sentence
         return member
 
-    READER_FAULT = "reader-fault", "The reader failed on this mail; only its bytes are kept."
+    READER_FAULT = "reader-fault", "The reader failed on this mail; what it failed on is missing."
     SIZE_LIMIT = "size-limit", "The mail is larger than the reader looks into."
     AMBIGUOUS_FROM = "ambiguous-from", "There are several From fields or several addresses in From."
     ADDRESS_IN_NAME = "address-in-name", "The display name of From holds another address."
@@ -295,8 +296,11 @@ class BounceReport:
 
 
 @attrs.frozen(kw_only=True)
-class Message:
+class Message(OnDemand):
     """Hold one mail, understood as far as possible.
+
+    Of a message that `read` made, `reply`, `forwarded` and what few hosts look at are computed when
+    first asked for, from any thread; `defects` asks for all.
 
     Attributes:
         raw: The mail's bytes, unchanged.

@@ -3,19 +3,14 @@
 import attrs
 
 from mailrouting.reading.attachments import list_attachments
-from mailrouting.reading.authentication import (
-    AuthenticationResults,
-    parse_authentication_results,
-)
 from mailrouting.reading.bodies import choose_bodies
 from mailrouting.reading.bounce_text import bounces_in_text, report_for
 from mailrouting.reading.budget import Budget
 from mailrouting.reading.charsets import GuessCharset
 from mailrouting.reading.dates import parse_date
-from mailrouting.reading.forwarded import find_forwarded
 from mailrouting.reading.header_addresses import parse_addresses
 from mailrouting.reading.header_block import HeaderBlock, Report
-from mailrouting.reading.headers import clean, decode_value, raw_text
+from mailrouting.reading.headers import decode_value, raw_text
 from mailrouting.reading.helpers import Helpers, ReadBounce
 from mailrouting.reading.html_text import html_to_text
 from mailrouting.reading.ids import message_id, message_ids
@@ -25,13 +20,11 @@ from mailrouting.reading.message import (
     BounceReport,
     Defect,
     HeaderAddress,
-    HeaderField,
     Kind,
     Message,
-    Priority,
 )
-from mailrouting.reading.protection import mail_protection
-from mailrouting.reading.reply import view_reply
+from mailrouting.reading.on_demand import postpone
+from mailrouting.reading.remainder import Remainder
 from mailrouting.reading.reports import Reports, find_original, read_reports
 from mailrouting.reading.scan import scan
 
@@ -39,19 +32,6 @@ __all__ = ["read"]
 
 _ONCE = (b"subject", b"to", b"cc", b"message-id", b"date", b"content-type", b"sender", b"reply-to")
 _ODD_BOUNCE = "A mail system sent it, and a reader of odd bounces found recipients in it."
-_PRIORITY_WORDS = {
-    "1": Priority.HIGH,
-    "2": Priority.HIGH,
-    "high": Priority.HIGH,
-    "urgent": Priority.HIGH,
-    "3": Priority.NORMAL,
-    "4": Priority.NORMAL,
-    "normal": Priority.NORMAL,
-    "5": Priority.LOW,
-    "6": Priority.LOW,
-    "low": Priority.LOW,
-    "non-urgent": Priority.LOW,
-}
 
 
 def read(raw: bytes, *, limits: ReadingLimits = DEFAULT, helpers: Helpers | None = None) -> Message:
@@ -134,7 +114,7 @@ def _read(raw: bytes, limits: ReadingLimits, helpers: Helpers) -> Message:
     if len(text) > limits.text:
         report(Defect.TEXT_LIMIT)
     subject_text = None if subject is None else decode_value(subject)
-    return Message(
+    message = Message(
         raw=raw,
         from_=people.from_[0] if people.from_ else None,
         from_all=people.from_,
@@ -148,35 +128,19 @@ def _read(raw: bytes, limits: ReadingLimits, helpers: Helpers) -> Message:
         in_reply_to=message_ids(header.all(b"in-reply-to")),
         references=message_ids(header.all(b"references")),
         date=date,
-        date_text=None if date_value is None else decode_value(date_value),
-        delivered_to=_delivered_to(header),
         return_path=return_path,
         text=bodies.text,
         html=bodies.html,
         charsets=bodies.charsets,
         attachments=attached.attachments,
-        protection=mail_protection(parts, text[: limits.text]),
-        reply=view_reply(text, longest=limits.text),
-        forwarded=find_forwarded(text[: limits.text], subject=subject_text or ""),
         kind=judgement.kind,
         automatic_signs=judgement.signs,
         bounces=bounces,
         feedback_type=reports.feedback_type or None,
         original_message_id=_original_id(reports),
-        priority=_priority(header),
-        suppress_responses=frozenset(
-            word.strip().lower()
-            for value in header.all(b"x-auto-response-suppress")
-            for word in decode_value(value).split(",")
-            if word.strip()
-        ),
-        authentication_results=_authentication_results(header, limits),
-        defects=tuple(met),
-        header_fields=tuple(
-            HeaderField(field.name.decode("ascii", "replace"), decode_value(field.value))
-            for field in header.fields
-        ),
     )
+    rest = Remainder(header, limits, parts, text, subject_text, tuple(met))
+    return postpone(message, rest)
 
 
 def _guarded(guess: GuessCharset | None, report: Report) -> GuessCharset | None:
@@ -211,24 +175,6 @@ def _asked(read_bounce: ReadBounce, data: bytes, report: Report) -> tuple[Bounce
     except Exception:  # noqa: BLE001 - a helper is another library, fed by strangers
         report(Defect.HELPER_FAULT)
         return ()
-
-
-def _authentication_results(
-    header: HeaderBlock, limits: ReadingLimits
-) -> tuple[AuthenticationResults, ...]:
-    found: list[AuthenticationResults] = []
-    position = 0
-    for field in header.fields:
-        name = field.name.lower()
-        position += name == b"received"
-        if name == b"authentication-results":
-            # Encoded words are for text (RFC 2047 §5); decoding them here would let a sender's
-            # address end one result and begin another.
-            one = parse_authentication_results(clean(raw_text(field.value)), position=position)
-            if len(field.value) >= limits.value_bytes:
-                one = attrs.evolve(one, results=())  # cut off: the end might say fail
-            found.append(one)
-    return tuple(found)
 
 
 class _People:
@@ -284,24 +230,6 @@ def _return_path(header: HeaderBlock) -> str | None:
         return None
     addresses, _ = parse_addresses(value, limit=1)
     return addresses[0].address if addresses else ""
-
-
-def _delivered_to(header: HeaderBlock) -> tuple[str, ...]:
-    names = (b"delivered-to", b"x-original-to", b"envelope-to")
-    found: list[str] = []
-    for field in header.fields:
-        if field.name.lower() in names:
-            addresses, _ = parse_addresses(field.value, limit=20)
-            found += [one.address for one in addresses if one.address]
-    return tuple(found)
-
-
-def _priority(header: HeaderBlock) -> Priority | None:
-    for name in (b"x-priority", b"importance", b"x-msmail-priority", b"priority"):
-        words = decode_value(header.first(name) or b"").lower().replace("(", " ").split()
-        if words and words[0] in _PRIORITY_WORDS:
-            return _PRIORITY_WORDS[words[0]]
-    return None
 
 
 def _original_id(reports: Reports) -> str | None:

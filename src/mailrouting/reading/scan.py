@@ -70,7 +70,7 @@ def scan(raw: bytes, *, limits: ReadingLimits, report: Report) -> list[Part]:
             continue
         if len(parts) > limits.parts:
             report(Defect.PART_LIMIT)
-            rest = HeaderBlock((), position)
+            rest = HeaderBlock([], position)
             parts.append(Part(rest, MediaType(), position, end, owner, opaque=True))
             break
         parts[owner].children += 1
