@@ -10,7 +10,7 @@ import pytest
 
 from mailrouting.errors import ConfigurationError, HookError, StorageUnavailableError
 from mailrouting.isolation import Isolation
-from mailrouting.isolation.channel import (
+from mailrouting.isolation._channel import (
     Answer,
     dump_message,
     load_message,
@@ -18,7 +18,7 @@ from mailrouting.isolation.channel import (
     send,
     send_mail,
 )
-from mailrouting.isolation.child import serve
+from mailrouting.isolation._child import serve
 from mailrouting.reading import ReadingLimits, read
 from mailrouting.testing import AttachedFile, make_message
 

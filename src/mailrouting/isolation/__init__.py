@@ -6,6 +6,6 @@ memory takes a child with it and nothing else. Its attempt fails in the step `re
 mail is quarantined; all other mail flows.
 """
 
-from mailrouting.isolation.parent import Isolation as Isolation
+from mailrouting.isolation._parent import Isolation as Isolation
 
 __all__ = ["Isolation"]

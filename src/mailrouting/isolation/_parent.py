@@ -14,7 +14,7 @@ from typing import Self
 import attrs
 
 from mailrouting.errors import ConfigurationError, HookError, StorageUnavailableError
-from mailrouting.isolation.channel import Answer, load_message, receive, send, send_mail
+from mailrouting.isolation._channel import Answer, load_message, receive, send, send_mail
 from mailrouting.reading import Helpers, Message, ReadingLimits
 
 __all__ = ["Isolation"]
@@ -165,7 +165,7 @@ class Isolation:
             try:
                 # Nothing of a secret: mail is read by a process that never had one.
                 process = subprocess.Popen(  # noqa: S603 - our own module
-                    [self._python, "-m", "mailrouting.isolation.child", str(theirs.fileno())],
+                    [self._python, "-m", "mailrouting.isolation._child", str(theirs.fileno())],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
 """Be the child: read one mail after another, in little memory, knowing no secret.
 
-Started by `mailrouting.isolation.parent` as `python -m mailrouting.isolation.child DESCRIPTOR`.
+Started by `mailrouting.isolation._parent` as `python -m mailrouting.isolation._child DESCRIPTOR`.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any, cast
 
-from mailrouting.isolation.channel import Answer, dump_message, receive, receive_mail, send
+from mailrouting.isolation._channel import Answer, dump_message, receive, receive_mail, send
 from mailrouting.reading import Helpers, Reader, ReadingLimits
 
 __all__ = ["main", "serve"]
