@@ -46,3 +46,18 @@ def test_a_mail_does_not_steer_the_terminal(run, tmp_path):
     for character in "\x1b\x9b\u202e\u2066":
         assert character not in shown
     assert "\u200d" in shown
+
+
+def test_a_large_file_is_read_as_a_small_one(run, tmp_path):
+    """A file of megabytes is shown with all of its attachments."""
+    path = tmp_path / "a.eml"
+    body = b"\r\n".join([b"QUJD" * 19] * 20_000)
+    path.write_bytes(
+        b"From: a@x.org\r\nSubject: large\r\nContent-Type: application/pdf; name=plan.pdf\r\n"
+        b"Content-Transfer-Encoding: base64\r\n\r\n" + body
+    )
+    result = run("inspect", str(path))
+    assert result.exit_code == 0
+    assert "large" in result.stdout
+    assert "plan.pdf" in result.stdout
+    assert "1140000" in result.stdout.replace(" ", "").replace(",", "")

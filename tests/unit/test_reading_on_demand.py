@@ -18,7 +18,7 @@ RAW = (
     b"See below.\r\n\r\n---------- Forwarded message ---------\r\nFrom: Bob <bob@example.com>\r\n"
     b"To: ann@example.com\r\nSubject: Printer\r\n\r\nIt is on fire.\r\n"
 )
-NAMES = [field.name for field in attrs.fields(Message)]
+NAMES = [field.alias for field in attrs.fields(Message)]
 
 
 def whole(message: Message) -> dict[str, object]:

@@ -1,8 +1,11 @@
 """Define the commands. Each imports what it needs when it is called: `inspect` starts fast."""
 
+import contextlib
 import io
 import json
+import mmap
 import sys
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -18,6 +21,7 @@ __all__ = ["main"]
 
 FAILED = 1
 WRONG_CONFIGURATION = 2
+_LARGE = 1024 * 1024
 
 _config_option = click.option(
     "--config",
@@ -64,6 +68,16 @@ def _bytes(path: Path) -> bytes:
     return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
 
 
+@contextlib.contextmanager
+def _source(path: Path) -> Generator[bytes | mmap.mmap, None, None]:
+    """Give what `read` reads from: a large file as a memory map."""
+    if str(path) == "-" or not path.is_file() or path.stat().st_size < _LARGE:
+        yield _bytes(path)
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as source:
+        yield source
+
+
 @main.command()
 @click.argument("string")
 def login(string: str) -> None:
@@ -97,7 +111,8 @@ def inspect(files: tuple[Path, ...], *, as_json: bool) -> None:
     for path in files:
         found: dict[str, object] = {"file": str(path)}
         try:
-            found |= to_json_dict(read(_bytes(path), helpers=helpers))
+            with _source(path) as source:
+                found |= to_json_dict(read(source, helpers=helpers))
         except OSError as error:
             found["error"] = error.strerror or type(error).__name__
         if as_json:

@@ -8,6 +8,7 @@ import attrs
 
 from mailrouting.reading.bodies import Bodies, disposition_of
 from mailrouting.reading.budget import Budget
+from mailrouting.reading.content import Content
 from mailrouting.reading.header_block import read_header
 from mailrouting.reading.headers import clean, decode_value
 from mailrouting.reading.helpers import OpenTnef, TnefContents, TnefFile
@@ -69,13 +70,13 @@ class _Lister:
     tnef: TnefContents | None = None
 
     def add_part(self, part: Part) -> None:
-        content = self.budget.content(part) if self._has_room() else None
+        content = self.budget.measure(part) if self._has_room() else None
         name, conflict = part_name(part)
         if conflict:
             self.budget.report(Defect.FILENAME_CONFLICT)
-        if content is not None and _is_tnef(part, name) and self._open(content):
+        if content and _is_tnef(part, name) and self._open(bytes(content)):
             return
-        shown_name = name or _nested_subject(part, content or b"", self.budget.limits)
+        shown_name = name or _nested_subject(part, content, self.budget.limits)
         cid = message_id(part.header.all(b"content-id"))
         is_image = part.media.main == "image"
         self.found.append(
@@ -83,10 +84,10 @@ class _Lister:
                 filename=name,
                 safe_name=safe_name(shown_name, content_type=part.media.full, taken=self.taken),
                 content_type=part.media.full,
-                size=part.end - part.start if content is None else len(content),
+                size=content.size if content else part.end - part.start,
                 content_id=cid,
                 inline=cid in self.used or (is_image and disposition_of(part) == "inline"),
-                calendar_method=_calendar_method(part, content or b""),
+                calendar_method=_calendar_method(part, content),
                 protection=part_protection(part),
                 is_complete=content is not None,
                 content=content or b"",
@@ -142,23 +143,23 @@ def _is_tnef(part: Part, name: str | None) -> bool:
     return is_untyped and (name or "").lower() == "winmail.dat"
 
 
-def _calendar_method(part: Part, content: bytes) -> str | None:
+def _calendar_method(part: Part, content: Content | None) -> str | None:
     """Return the method by the parameter (RFC 6047 §2.4), else by the calendar's own property."""
     if part.media.full not in _CALENDARS:
         return None
     declared = part.media.parameters.token("method")
     if _WORD.fullmatch(declared):
         return declared.upper()
-    found = _METHOD.search(content[:_BEGINNING].replace(b"\r", b""))
+    beginning = content.beginning(_BEGINNING) if content else b""
+    found = _METHOD.search(beginning.replace(b"\r", b""))
     return found[1].decode("ascii").upper() if found else None
 
 
-def _nested_subject(part: Part, content: bytes, limits: ReadingLimits) -> str:
+def _nested_subject(part: Part, content: Content | None, limits: ReadingLimits) -> str:
     """Name a nested mail by its subject."""
     if part.media.full not in _MAILS:
         return ""
-    header = read_header(
-        content, 0, len(content), limits=limits, report=lambda _: None, is_top=True
-    )
+    mail = content.beginning(2 * limits.header_bytes) if content else b""
+    header = read_header(mail, 0, len(mail), limits=limits, report=lambda _: None, is_top=True)
     subject = decode_value(header.first(b"subject") or b"")
     return re.sub(r"[/\\]", "_", subject or "message")[:140] + ".eml"

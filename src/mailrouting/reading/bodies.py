@@ -7,11 +7,11 @@ import attrs
 
 from mailrouting.reading.budget import Budget
 from mailrouting.reading.charsets import CharsetStep, Decoded, GuessCharset, codec_for, decode_text
-from mailrouting.reading.content import content_of
+from mailrouting.reading.content import content_of, measure
 from mailrouting.reading.flowed import EmbeddedFile, take_uuencoded, unflowed
 from mailrouting.reading.header_block import Report
 from mailrouting.reading.html_text import html_to_text
-from mailrouting.reading.message import Defect, TextCharset
+from mailrouting.reading.message import Defect, MailSource, TextCharset
 from mailrouting.reading.names import part_name
 from mailrouting.reading.parameters import parse_parameters
 from mailrouting.reading.scan import Part
@@ -94,9 +94,12 @@ def choose_bodies(budget: Budget, parts: Sequence[Part], guess: GuessCharset | N
     )
 
 
-def part_text(raw: bytes, part: Part, report: Report) -> str:
-    """Decode a part's text: transfer encoding, charset, line ends as LF, no NUL."""
-    content = content_of(raw, part, report)
+def part_text(raw: MailSource, part: Part, report: Report, *, most: int | None = None) -> str:
+    """Decode a part's text, or `most` bytes: transfer encoding, charset, line ends as LF, no NUL."""
+    if most is None:
+        content = content_of(raw, part, report)
+    else:
+        content = measure(raw, part, report).beginning(most)
     return _lines(_decoded(content, _label(part, content), report, None).text)
 
 

@@ -2,10 +2,10 @@
 
 import attrs
 
-from mailrouting.reading.content import content_of
+from mailrouting.reading.content import Content, content_of, measure
 from mailrouting.reading.header_block import Report
 from mailrouting.reading.limits import ReadingLimits
-from mailrouting.reading.message import Defect
+from mailrouting.reading.message import Defect, MailSource
 from mailrouting.reading.scan import Part
 
 __all__ = ["Budget"]
@@ -15,20 +15,24 @@ __all__ = ["Budget"]
 class Budget:
     """Decode parts until the limits are reached; what is over them is not decoded at all."""
 
-    raw: bytes
+    raw: MailSource
     limits: ReadingLimits
     report: Report
     spent: int = 0
 
     def content(self, part: Part) -> bytes | None:
         """Return the decoded bytes of a part, or None when they are over a limit."""
-        # No transfer encoding that is read here makes bytes of fewer bytes.
-        encoded = part.end - part.start
-        if encoded > 2 * self.limits.part_bytes or self.spent >= self.limits.decoded_bytes:
-            self.report(Defect.DECODED_LIMIT)
+        if not self._may_look(part):
             return None
         content = content_of(self.raw, part, self.report)
         return content if self.spend(len(content)) else None
+
+    def measure(self, part: Part) -> Content | None:
+        """Return where a part stands and what it decodes to, or None when it is over a limit."""
+        if not self._may_look(part):
+            return None
+        content = measure(self.raw, part, self.report)
+        return content if self.spend(content.size) else None
 
     def spend(self, size: int) -> bool:
         """Count decoded bytes; return False when they are over a limit."""
@@ -37,3 +41,11 @@ class Budget:
         if not is_within:
             self.report(Defect.DECODED_LIMIT)
         return is_within
+
+    def _may_look(self, part: Part) -> bool:
+        # Half of what is encoded, or less, may be left of it: only more is surely over the limit.
+        encoded = part.end - part.start
+        if encoded <= 2 * self.limits.part_bytes and self.spent < self.limits.decoded_bytes:
+            return True
+        self.report(Defect.DECODED_LIMIT)
+        return False

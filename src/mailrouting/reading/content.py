@@ -1,78 +1,202 @@
-"""Undo the transfer encoding of a part's body (RFC 2045 §6), as far as it goes."""
+"""Undo the transfer encoding of a part's body (RFC 2045 §6), as far as it goes.
+
+A body is measured when the mail is read and decoded when it is asked for, both in slices, so that
+a large one costs its decoded bytes and nothing beside them.
+"""
 
 import binascii
+import enum
+import io
 import re
 
+import attrs
+
 from mailrouting.reading.header_block import Report
-from mailrouting.reading.message import Defect
+from mailrouting.reading.message import Defect, MailSource
 from mailrouting.reading.scan import Part
 
-__all__ = ["content_of"]
+__all__ = ["Content", "content_of", "measure"]
 
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
-_PADDING = re.compile(rb"=+")
-_AS_IT_IS = frozenset({b"", b"7bit", b"8bit", b"binary", b"7-bit", b"8-bit", b"none"})
-_UUENCODE = frozenset({b"x-uuencode", b"uuencode", b"x-uue", b"uue"})
+_SLICE = 64 * 1024
+_SMALL = 16 * 1024
+_WHITE = b"\r\n \t"
+_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_NOT_BASE64 = bytes(set(range(256)) - set(_LETTERS + b"="))
+_LINE = re.compile(rb"([^\r\n]*+)(?:\r\n|\r|\n|\Z)")
+_LAST_LINES = frozenset({b"end", b"`", b""})
+# A short line of uuencode may stand for 45 zeros: so far more than was sent may come of it.
+_MOST_GROWTH = 2
 
 
-def content_of(raw: bytes, part: Part, report: Report) -> bytes:
+class _Encoding(enum.Enum):
+    IDENTITY = enum.auto()
+    BASE64 = enum.auto()
+    BROKEN_BASE64 = enum.auto()
+    QUOTED_PRINTABLE = enum.auto()
+    UUENCODE = enum.auto()
+
+
+_ENCODINGS = {
+    **dict.fromkeys((b"", b"7bit", b"8bit", b"binary", b"7-bit", b"8-bit", b"none"), _Encoding.IDENTITY),
+    b"base64": _Encoding.BASE64,
+    b"quoted-printable": _Encoding.QUOTED_PRINTABLE,
+    **dict.fromkeys((b"x-uuencode", b"uuencode", b"x-uue", b"uue"), _Encoding.UUENCODE),
+}  # fmt: skip
+
+
+@attrs.frozen
+class Content:
+    """Hold where a body stands; `bytes()` decodes it, anew each time.
+
+    Attributes:
+        size: Bytes that it decodes to.
+    """
+
+    _source: MailSource = attrs.field(repr=False)
+    _start: int
+    _end: int
+    _encoding: _Encoding
+    size: int
+
+    def __bytes__(self) -> bytes:
+        """Return the decoded bytes."""
+        return _decoded(self._source, self._start, self._end, self._encoding)
+
+    def beginning(self, size: int) -> bytes:
+        """Return about as many of the first decoded bytes, without decoding the rest."""
+        # No encoding takes more than three bytes for one.
+        end = min(self._end, self._start + 4 * size)
+        encoding = self._encoding
+        if end < self._end and encoding is _Encoding.BASE64:
+            encoding = _Encoding.BROKEN_BASE64  # cut off in the middle of a group
+        return _decoded(self._source, self._start, end, encoding)[:size]
+
+
+def content_of(source: MailSource, part: Part, report: Report) -> bytes:
     """Return the decoded bytes of a part; never raises."""
-    body = raw[part.start : part.end]
-    encoding = _encoding(part)
-    if encoding in _AS_IT_IS or part.opaque:
-        return body
-    if encoding == b"base64":
-        return _base64(body, report)
-    if encoding == b"quoted-printable":
+    encoding = _encoding(part, report)
+    if encoding is _Encoding.BASE64 and part.end - part.start <= _SMALL:
+        # The common case: one pass over clean lines finds their faults too.
+        try:
+            body = source[part.start : part.end].translate(None, _WHITE)
+            return binascii.a2b_base64(body, strict_mode=True)
+        except binascii.Error:
+            pass
+    return bytes(measure(source, part, report))
+
+
+def measure(source: MailSource, part: Part, report: Report) -> Content:
+    """Find what a part decodes to, without keeping it; never raises."""
+    start, end = part.start, part.end
+    encoding = _encoding(part, report)
+    if encoding is _Encoding.IDENTITY:
+        return Content(source, start, end, encoding, end - start)
+    if encoding is _Encoding.BASE64:
+        size = _clean_size(source, start, end)
+        if size is not None:
+            return Content(source, start, end, encoding, size)
+        report(Defect.BAD_ENCODING)
+        encoding = _Encoding.BROKEN_BASE64
+    if encoding is _Encoding.UUENCODE:
+        decoded, is_whole = _uudecoded(source[start:end])
+        if not is_whole:
+            report(Defect.BAD_ENCODING)
+        return Content(source, start, end, encoding, len(decoded))
+    size = len(_decoded(source, start, end, encoding))
+    return Content(source, start, end, encoding, size)
+
+
+def _encoding(part: Part, report: Report) -> _Encoding:
+    if part.opaque:
+        return _Encoding.IDENTITY
+    value = part.header.first(b"content-transfer-encoding") or b""
+    word = value.partition(b";")[0].partition(b"(")[0].strip(b" \t\"'.").lower()
+    known = _ENCODINGS.get(word)
+    if known is None:
+        report(Defect.BAD_ENCODING)
+        return _Encoding.IDENTITY
+    return known
+
+
+def _decoded(source: MailSource, start: int, end: int, encoding: _Encoding) -> bytes:
+    if encoding is _Encoding.BASE64:
+        # It skips line ends itself, and was found to have nothing else to skip.
+        with memoryview(source) as whole, whole[start:end] as letters:
+            return binascii.a2b_base64(letters)
+    if encoding is _Encoding.BROKEN_BASE64:
+        return _broken_base64(source, start, end)
+    body = source[start:end]
+    if encoding is _Encoding.QUOTED_PRINTABLE:
         # a2b_qp drops what follows a lone CR: only the line ends it knows reach it.
         return binascii.a2b_qp(body)
-    if encoding in _UUENCODE:
-        return _uuencoded(body, report)
-    report(Defect.BAD_ENCODING)
+    if encoding is _Encoding.UUENCODE:
+        return _uudecoded(body)[0]
     return body
 
 
-def _encoding(part: Part) -> bytes:
-    value = part.header.first(b"content-transfer-encoding") or b""
-    return value.partition(b";")[0].partition(b"(")[0].strip(b" \t\"'.").lower()
+def _clean_size(source: MailSource, start: int, end: int) -> int | None:
+    """Return what base64 decodes to when it is whole groups and white space, else None."""
+    letters = 0
+    position = start
+    while position < end:
+        piece = source[position : min(position + _SLICE, end)]
+        others = piece.translate(None, _LETTERS)
+        if others.translate(None, _WHITE):
+            break
+        letters += len(piece) - len(others)
+        position += _SLICE
+    tail = source[position:end].translate(None, _WHITE)
+    padding = tail.lstrip(_LETTERS)
+    if padding not in (b"", b"=", b"==") or (letters + len(tail)) % 4:
+        return None
+    return (letters + len(tail)) // 4 * 3 - len(padding)
 
 
-def _base64(body: bytes, report: Report) -> bytes:
-    try:
-        # The common case: clean lines, full groups.
-        return binascii.a2b_base64(body.translate(None, b"\r\n \t"), strict_mode=True)
-    except binascii.Error:
-        pass
-    # Some programs join several encoded pieces: padding in the middle ends a group, not the text.
-    data = _NOT_BASE64.sub(b"", body)
-    pieces = _PADDING.split(data.rstrip(b"="))
-    report(Defect.BAD_ENCODING)
-    return b"".join(_base64_piece(piece) for piece in pieces)
+def _broken_base64(source: MailSource, start: int, end: int) -> bytes:
+    """Decode what is there; padding ends a group, not the text: some programs join pieces."""
+    decoded = io.BytesIO()
+    open_group = b""
+    for position in range(start, end, _SLICE):
+        data = source[position : min(position + _SLICE, end)].translate(None, _NOT_BASE64)
+        *closed, rest = data.split(b"=")
+        for piece in closed:
+            decoded.write(_group(open_group + piece))
+            open_group = b""
+        rest = open_group + rest
+        whole = len(rest) - len(rest) % 4
+        decoded.write(binascii.a2b_base64(rest[:whole]))
+        open_group = rest[whole:]
+    decoded.write(_group(open_group))
+    return decoded.getvalue()
 
 
-def _base64_piece(data: bytes) -> bytes:
+def _group(data: bytes) -> bytes:
     if len(data) % 4 == 1:
         data = data[:-1]
     return binascii.a2b_base64(data + b"=" * (-len(data) % 4))
 
 
-def _uuencoded(body: bytes, report: Report) -> bytes:
+def _uudecoded(body: bytes) -> tuple[bytes, bool]:
+    """Return what the lines decode to, and whether all of them could be read."""
     begin = body.find(b"begin ")
-    if begin < 0:
-        report(Defect.BAD_ENCODING)
-        return body
-    decoded: list[bytes] = []
-    for line in body[begin:].splitlines()[1:]:
-        if line.strip() in (b"end", b"`", b""):
+    first = _LINE.match(body, begin) if begin >= 0 else None
+    if first is None:
+        return body, False
+    decoded = io.BytesIO()
+    room = _MOST_GROWTH * len(body)
+    for found in _LINE.finditer(body, first.end()):
+        line = found[1]
+        if line.strip() in _LAST_LINES:
             break
         try:
-            decoded.append(binascii.a2b_uu(line))
+            room -= decoded.write(binascii.a2b_uu(line))
         except binascii.Error:
             # Some encoders write trailing rubbish: the length byte says how much counts.
             length = (((line[0] - 32) & 63) * 4 + 5) // 3
             try:
-                decoded.append(binascii.a2b_uu(line[:length]))
+                room -= decoded.write(binascii.a2b_uu(line[:length]))
             except binascii.Error:
-                report(Defect.BAD_ENCODING)
-                break
-    return b"".join(decoded)
+                return decoded.getvalue(), False
+        if room < 0:
+            return decoded.getvalue(), False
+    return decoded.getvalue(), True

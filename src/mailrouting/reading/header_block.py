@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, KeysView
 
 from mailrouting.reading.limits import ReadingLimits
-from mailrouting.reading.message import Defect
+from mailrouting.reading.message import Defect, MailSource
 
 __all__ = ["HeaderBlock", "read_header"]
 
@@ -80,7 +80,7 @@ def _unfolded(value: bytes) -> bytes:
 
 
 def read_header(
-    data: bytes,
+    data: MailSource,
     start: int,
     end: int,
     *,
@@ -103,7 +103,7 @@ def read_header(
 
 
 def _plain_header(
-    data: bytes, start: int, end: int, *, limits: ReadingLimits, is_top: bool
+    data: MailSource, start: int, end: int, *, limits: ReadingLimits, is_top: bool
 ) -> HeaderBlock | None:
     """Read a header that nothing is wrong with, in one pass; None for any other."""
     newline = data.find(b"\n", start, end)
@@ -133,7 +133,7 @@ def _plain_header(
 
 
 def _any_header(
-    data: bytes, start: int, end: int, *, limits: ReadingLimits, report: Report, is_top: bool
+    data: MailSource, start: int, end: int, *, limits: ReadingLimits, report: Report, is_top: bool
 ) -> HeaderBlock:
     position = _skip_rubbish(data, start, end, report) if is_top else start
     header_start = position
@@ -184,10 +184,10 @@ def _value(pieces: list[bytes], limits: ReadingLimits, report: Report) -> bytes:
     return value[: limits.value_bytes]
 
 
-def _skip_rubbish(data: bytes, start: int, end: int, report: Report) -> int:
+def _skip_rubbish(data: MailSource, start: int, end: int, report: Report) -> int:
     """Return where the first field may begin: behind blank lines, a BOM and an mbox line."""
     position = start
-    if data.startswith(b"\xef\xbb\xbf", position):
+    if data[position : position + 3] == b"\xef\xbb\xbf":
         position += 3
     blank = _BLANK_LINES.match(data, position, end)
     blank_end = blank.end() if blank else position
@@ -195,13 +195,13 @@ def _skip_rubbish(data: bytes, start: int, end: int, report: Report) -> int:
         report(Defect.LEADING_BLANK_LINES)
         position = blank_end
     is_field = _FIELD.match(data[position : position + 1000])
-    if data.startswith((b"From ", b">From "), position) and not is_field:
+    if data[position : position + 6].startswith((b"From ", b">From ")) and not is_field:
         report(Defect.MBOX_LINE)
         ending = _LINE_END.search(data, position, end)
         position = ending.end() if ending else end
     return position
 
 
-def _behind_blank_line(data: bytes, position: int, end: int) -> int:
+def _behind_blank_line(data: MailSource, position: int, end: int) -> int:
     found = _BLANK_LINE.search(data, max(position - 1, 0), end)
     return found.end() if found else end

@@ -5,8 +5,9 @@ never a path, a template, a header field or a proof.
 """
 
 import enum
+import mmap
 from datetime import datetime
-from typing import Self
+from typing import Self, SupportsBytes, TypeAlias
 
 import attrs
 
@@ -22,6 +23,7 @@ __all__ = [
     "HeaderAddress",
     "HeaderField",
     "Kind",
+    "MailSource",
     "Message",
     "Priority",
     "Protection",
@@ -30,6 +32,9 @@ __all__ = [
     "SpanKind",
     "TextCharset",
 ]
+
+# What a mail may be read from: its bytes, or a memory map of a file that holds them.
+MailSource: TypeAlias = bytes | mmap.mmap
 
 
 class Kind(enum.Enum):
@@ -155,6 +160,9 @@ class HeaderAddress:
 class Attachment:
     """Hold one part that is no body text.
 
+    The content stays in the mail, encoded, until it is asked for: an attachment keeps its mail
+    alive, and a memory map that the mail was read from must be open then.
+
     Attributes:
         filename: The name as sent, decoded; None when there is none. May hold path separators.
         safe_name: A name that is harmless in a folder and unique in this mail; at most 150
@@ -167,7 +175,8 @@ class Attachment:
             `CANCEL`), or None (RFC 6047 §2.4).
         protection: What sort of signature or encrypted content this part is, or None.
         is_complete: False when a limit left the content out; `size` is that of the encoded part.
-        content: The decoded bytes.
+        content: The decoded bytes. They are decoded anew each time and not kept, so that a mail's
+            attachments never are in memory together: hold on to them if you need them twice.
     """
 
     filename: str | None
@@ -179,7 +188,12 @@ class Attachment:
     calendar_method: str | None = None
     protection: Protection | None = None
     is_complete: bool = True
-    content: bytes = attrs.field(repr=False)
+    _content: bytes | SupportsBytes = attrs.field(alias="content", repr=False, eq=bytes)
+
+    @property
+    def content(self) -> bytes:
+        """Return the decoded bytes."""
+        return bytes(self._content)
 
 
 @attrs.frozen(kw_only=True)
@@ -303,7 +317,8 @@ class Message(OnDemand):
     first asked for, from any thread; `defects` asks for all.
 
     Attributes:
-        raw: The mail's bytes, unchanged.
+        raw: The mail's bytes, unchanged. Of a memory map this makes a copy each time; the map must
+            be open then.
         from_: The first address of From.
         from_all: Every address of every From field; more than one is `AMBIGUOUS_FROM`.
         sender: The address of Sender.
@@ -339,7 +354,7 @@ class Message(OnDemand):
         header_fields: All header fields in order.
     """
 
-    raw: bytes = attrs.field(repr=False)
+    _raw: MailSource = attrs.field(alias="raw", repr=False, eq=bytes)
     from_: HeaderAddress | None = None
     from_all: tuple[HeaderAddress, ...] = ()
     sender: HeaderAddress | None = None
@@ -372,6 +387,11 @@ class Message(OnDemand):
     authentication_results: tuple[AuthenticationResults, ...] = ()
     defects: tuple[str, ...] = ()
     header_fields: tuple[HeaderField, ...] = attrs.field(default=(), repr=False)
+
+    @property
+    def raw(self) -> bytes:
+        """Return the mail's bytes, unchanged."""
+        return bytes(self._raw)
 
     def header(self, name: str) -> tuple[str, ...]:
         """Return all values of a header field, topmost first.

@@ -21,6 +21,7 @@ from mailrouting.reading.message import (
     Defect,
     HeaderAddress,
     Kind,
+    MailSource,
     Message,
 )
 from mailrouting.reading.on_demand import postpone
@@ -34,7 +35,9 @@ _ONCE = (b"subject", b"to", b"cc", b"message-id", b"date", b"content-type", b"se
 _ODD_BOUNCE = "A mail system sent it, and a reader of odd bounces found recipients in it."
 
 
-def read(raw: bytes, *, limits: ReadingLimits = DEFAULT, helpers: Helpers | None = None) -> Message:
+def read(
+    raw: MailSource, *, limits: ReadingLimits = DEFAULT, helpers: Helpers | None = None
+) -> Message:
     r"""Read one mail. Pure, linear in its size, and it never raises.
 
     What is wrong with the mail is in `Message.defects`; the bytes are in `Message.raw`, always.
@@ -44,7 +47,9 @@ def read(raw: bytes, *, limits: ReadingLimits = DEFAULT, helpers: Helpers | None
     ('ann@example.org', 'Printer', 'It is on fire.\n')
 
     Args:
-        raw: The mail as the server gave it.
+        raw: The mail as the server gave it: its bytes, or a memory map of a file that holds them.
+            A map spares a large mail's copy in memory. It must stay open, and its file unchanged,
+            as long as the message and its attachments are used.
         limits: How far to look into it.
         helpers: What guesses character sets, opens winmail.dat files and reads odd bounces; see
             `mailrouting.integrations.reading_helpers`.
@@ -55,14 +60,14 @@ def read(raw: bytes, *, limits: ReadingLimits = DEFAULT, helpers: Helpers | None
         return Message(raw=raw, defects=(Defect.READER_FAULT,))
 
 
-def _read(raw: bytes, limits: ReadingLimits, helpers: Helpers) -> Message:
+def _read(raw: MailSource, limits: ReadingLimits, helpers: Helpers) -> Message:
     met: dict[Defect, None] = {}
 
     def report(defect: Defect) -> None:
         met[defect] = None
 
     # Line ends of old Macs: same length, so positions in both agree.
-    data = raw if b"\n" in raw else raw.replace(b"\r", b"\n")
+    data = raw if raw.find(b"\n") >= 0 else bytes(raw).replace(b"\r", b"\n")
     parts = scan(data, limits=limits, report=report)
     header, media = parts[0].header, parts[0].media
     people = _People(header, limits, report)
@@ -169,9 +174,9 @@ def _may_ask(kind: Kind, bounces: tuple[BounceReport, ...], *, is_from_system: b
     return kind is Kind.BOUNCE or (is_from_system and kind in (Kind.PERSONAL, Kind.AUTOMATIC))
 
 
-def _asked(read_bounce: ReadBounce, data: bytes, report: Report) -> tuple[BounceReport, ...]:
+def _asked(read_bounce: ReadBounce, data: MailSource, report: Report) -> tuple[BounceReport, ...]:
     try:
-        return read_bounce(data)
+        return read_bounce(bytes(data))
     except Exception:  # noqa: BLE001 - a helper is another library, fed by strangers
         report(Defect.HELPER_FAULT)
         return ()

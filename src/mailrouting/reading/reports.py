@@ -11,7 +11,7 @@ from mailrouting.reading.header_block import HeaderBlock, Report, read_header
 from mailrouting.reading.headers import decode_value
 from mailrouting.reading.ids import message_id
 from mailrouting.reading.limits import ReadingLimits
-from mailrouting.reading.message import BounceReport
+from mailrouting.reading.message import BounceReport, MailSource
 from mailrouting.reading.scan import Part
 
 __all__ = ["Reports", "find_original", "read_reports"]
@@ -56,7 +56,7 @@ class Reports:
 
 
 def read_reports(
-    raw: bytes,
+    raw: MailSource,
     parts: Sequence[Part],
     *,
     limits: ReadingLimits,
@@ -105,13 +105,13 @@ def read_reports(
 
 
 def find_original(
-    raw: bytes, parts: Sequence[Part], *, limits: ReadingLimits, report: Report
+    raw: MailSource, parts: Sequence[Part], *, limits: ReadingLimits, report: Report
 ) -> HeaderBlock | None:
     """Return the header of the returned mail (message/rfc822 or text/rfc822-headers)."""
     for part in parts:
         if part.media.full in _ORIGINALS:
-            content = part_text(raw, part, report).encode("utf-8", "replace")
-            return _header(content, limits)
+            text = part_text(raw, part, report, most=2 * limits.header_bytes)
+            return _header(text.encode("utf-8", "replace"), limits)
     return None
 
 

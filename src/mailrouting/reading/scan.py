@@ -8,7 +8,7 @@ import attrs
 
 from mailrouting.reading.header_block import HeaderBlock, Report, read_header
 from mailrouting.reading.limits import ReadingLimits
-from mailrouting.reading.message import Defect
+from mailrouting.reading.message import Defect, MailSource
 from mailrouting.reading.parameters import MediaType, parse_media_type
 
 __all__ = ["Part", "scan"]
@@ -40,7 +40,7 @@ class Part:
     opaque: bool = False
 
 
-def scan(raw: bytes, *, limits: ReadingLimits, report: Report) -> list[Part]:
+def scan(raw: MailSource, *, limits: ReadingLimits, report: Report) -> list[Part]:
     """Return the parts in the order in which they begin; the mail itself is the first."""
     end = len(raw)
     header = read_header(raw, 0, end, limits=limits, report=report, is_top=True)
@@ -82,7 +82,7 @@ def scan(raw: bytes, *, limits: ReadingLimits, report: Report) -> list[Part]:
     return parts
 
 
-def _part(raw: bytes, header: HeaderBlock, end: int, *, parent: int, is_digest: bool) -> Part:
+def _part(raw: MailSource, header: HeaderBlock, end: int, *, parent: int, is_digest: bool) -> Part:
     value = header.first(b"content-type")
     media = parse_media_type(value, default="message/rfc822" if is_digest else "text/plain")
     return Part(header, media, min(header.body_start, len(raw)), end, parent)
@@ -127,11 +127,13 @@ def _close_inner(
 
 
 def _next_delimiter(
-    raw: bytes, position: int, boundaries: dict[bytes, int]
+    raw: MailSource, position: int, boundaries: dict[bytes, int]
 ) -> tuple[int, int, bytes, bool] | None:
     """Return end of the part before, start of the next, the boundary, and whether it closes."""
     while True:
-        dashes = raw.find(b"--", position)
+        # One byte is looked for many times faster than two, and base64 has no dash at all.
+        dash = raw.find(b"-", position)
+        dashes = raw.find(b"--", dash) if dash >= 0 else -1
         if dashes < 0:
             return None
         if dashes and raw[dashes - 1 : dashes] != b"\n":
