@@ -7,6 +7,7 @@ import grp
 import imaplib
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -179,11 +180,54 @@ class DovecotServer:
                 found[uid.decode()] = {flag.decode() for flag in imaplib.ParseFlags(line)}
             return found
 
+    def contents(self, username, folder="INBOX"):
+        """Return each mail's bytes and flags in order, as another session sees them."""
+        with self.client(username) as client:
+            # Modified UTF-7, quoted: names in tests are not all ASCII.
+            status, data = client.select(f'"{_utf7(folder)}"', readonly=True)
+            assert status == "OK", data
+            found = []
+            for uid in client.uid("SEARCH", "ALL")[1][0].split():
+                answer = client.uid("FETCH", uid.decode(), "(FLAGS BODY.PEEK[])")[1]
+                parts = [part for part in answer if isinstance(part, tuple)]
+                flags = imaplib.ParseFlags(parts[0][0]) + imaplib.ParseFlags(answer[-1])
+                names = frozenset(flag.decode() for flag in flags) - {r"\Recent"}
+                found.append((parts[0][1], names))
+            return found
+
+    def _doveadm(self, *arguments):
+        program = shutil.which("doveadm")
+        subprocess.run(
+            [program, "-c", self._root / "dovecot.conf", *arguments],
+            check=True,
+            capture_output=True,
+            timeout=30,
+        )
+
+    def cut(self, username):
+        """End a user's connections."""
+        self._doveadm("kick", username)
+
+    def renumber(self, username):
+        """Give the INBOX a larger UIDVALIDITY."""
+        with self.client(username) as client:
+            _, data = client.status("INBOX", "(UIDVALIDITY)")
+        value = int(data[0].rstrip(b")").split()[-1])
+        self._doveadm(
+            "mailbox", "update", "-u", username, "--uid-validity", str(value + 1), "INBOX"
+        )
+
     def stop(self):
         """Stop the process that was started, and remove its folder."""
         self._process.terminate()
         self._process.wait(timeout=20)
         shutil.rmtree(self._root, ignore_errors=True)
+
+
+def _utf7(folder):
+    """Write a folder's name in modified UTF-7 (RFC 3501 §5.1.3)."""
+    coded = folder.encode("utf-7").replace(b"/", b",").replace(b"&", b"&-")
+    return re.sub(rb"\+(.*?)-", rb"&\1-", coded).decode()
 
 
 def find_dovecot():

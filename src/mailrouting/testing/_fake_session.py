@@ -46,6 +46,7 @@ class FakeSession:
         self._folder: FolderState | None = None
         self._writable = False
         self._uidvalidity = 0
+        self._opening = 0
         self._listed_to = 0
         self._closed = False
         self._to_delete: dict[str, int] = {}
@@ -69,6 +70,7 @@ class FakeSession:
             if writable and found.read_only:
                 raise self._place.read_only(folder)
             self._folder, self._writable = found, writable
+            self._opening += 1
             self._uidvalidity, self._listed_to = found.uidvalidity, found.uidnext
             return FolderStatus(
                 uidvalidity=found.uidvalidity if self._imap else None,
@@ -93,6 +95,8 @@ class FakeSession:
         """Return what the server tells about these mails, in the order asked for."""
         folder = self._opened("FETCH")
         numbers = self._numbers(folder, uids)
+        if not numbers:
+            return ()
         with self._command("FETCH", uid_set(numbers), "RFC822.SIZE FLAGS INTERNALDATE"):
             mails = [folder.mails[number] for number in numbers if number in folder.mails]
         return tuple(
@@ -107,7 +111,7 @@ class FakeSession:
 
     def read(self, uids: Sequence[Uid]) -> Iterator[RawMail]:
         """Yield the mails' bytes, in the order asked for, without marking them seen."""
-        folder = self._opened("FETCH")
+        folder, opening = self._opened("FETCH"), self._opening
         for number in self._numbers(folder, uids):
             with self._command("FETCH", str(number), "BODY.PEEK[]"):
                 mail = folder.mails.get(number)
@@ -117,17 +121,21 @@ class FakeSession:
                     raw=mail.raw,
                     received_at=mail.received_at if self._imap else None,
                 )
+            self._still(opening, "FETCH")
 
     def read_headers(self, uids: Sequence[Uid]) -> Iterator[tuple[Uid, bytes]]:
         """Yield the mails' headers, in the order asked for, without marking them seen."""
-        folder = self._opened("FETCH")
+        folder, opening = self._opened("FETCH"), self._opening
         numbers = self._numbers(folder, uids)
+        if not numbers:
+            return
         with self._command("FETCH", uid_set(numbers), "BODY.PEEK[HEADER]"):
             mails = [folder.mails[number] for number in numbers if number in folder.mails]
         for mail in mails:
             header = header_of(mail.raw)
             if len(header) <= _LONGEST_HEADER:
                 yield self._name(mail), header
+            self._still(opening, "FETCH")
 
     def check(self) -> bool:
         """Ask whether mail came that was not listed; True on POP3."""
@@ -139,6 +147,8 @@ class FakeSession:
         """Mark mails seen; return those that carry the flag now."""
         folder = self._changing("STORE", needs=SessionFeature.FLAGS)
         numbers = imap_uids(uids)
+        if not numbers:
+            return frozenset()
         with self._command("STORE", uid_set(numbers), "+FLAGS", "\\Seen"):
             seen = [number for number in numbers if folder.flag(number, add={"\\Seen"})]
         return frozenset(str(number) for number in seen)
@@ -148,6 +158,8 @@ class FakeSession:
         source = self._changing("MOVE", needs=SessionFeature.FOLDERS)
         one_line(folder, what="the folder's name")
         numbers = imap_uids(uids)
+        if not numbers:
+            return frozenset()
         with self._command("MOVE", uid_set(numbers), folder):
             target = self._find(folder, "MOVE")
             source.copy_to(numbers, target)
@@ -164,6 +176,8 @@ class FakeSession:
                         self._to_delete[uid] = number
             return frozenset(uids)
         numbers = imap_uids(uids)
+        if not numbers:
+            return frozenset()
         with self._command("STORE", uid_set(numbers), "+FLAGS", "\\Deleted"):
             for number in numbers:
                 folder.flag(number, add={"\\Deleted"})
@@ -236,6 +250,11 @@ class FakeSession:
             self._leave()
             raise self._place.lost("the server hung up", command=verb)
         return self._folder
+
+    def _still(self, opening: int, verb: str) -> None:
+        """Stop what was begun in a folder that is no longer open: its UIDs mean other mails."""
+        if self._opening != opening:
+            raise self._place.misused("another folder was opened meanwhile", command=verb)
 
     def _changing(self, verb: str, *, needs: SessionFeature | None = None) -> FolderState:
         if needs is not None:

@@ -1,6 +1,6 @@
-"""Prove a storage adapter: what `mailrouting.storage` numbers is what these tests hold it to.
+"""Prove an adapter: what `mailrouting.storage` and `mailrouting.session` number is tested here.
 
-Needs the extra `testing` (pytest and Hypothesis). An adapter's whole suite is::
+Needs the extra `testing` (pytest and Hypothesis). A storage adapter's whole suite is::
 
     from functools import partial
     from mailrouting.testing.conformance import StorageConformance
@@ -13,11 +13,20 @@ The hook returns a way to open the same data again, because the kit opens severa
 again after closing, opens in other processes, and looks at what a killed one left. What the
 adapter can do is read from its `capabilities`; tests of what it does not declare are skipped and
 say so.
+
+A mail session's suite has one hook as well: an empty mailbox, and another client's hands on it::
+
+    from mailrouting.testing.conformance import SessionConformance
+
+    class TestMySession(SessionConformance):
+        def mailbox(self, fresh_dir):
+            return MyMailbox(fresh_dir)         # a MailboxHands
+
 """
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 try:
     import pytest
@@ -28,6 +37,17 @@ try:
     from mailrouting.testing._kit_intake import IntakeObligations
     from mailrouting.testing._kit_life import LifeObligations
     from mailrouting.testing._kit_mailboxes import MailboxObligations
+    from mailrouting.testing._session_changing import ChangingObligations
+    from mailrouting.testing._session_kit import (
+        CutsConnections,
+        FlagsMail,
+        MailboxHands,
+        MailOnServer,
+        RecordsCommands,
+        RenumbersMail,
+        SessionKit,
+    )
+    from mailrouting.testing._session_looking import LookingObligations
 except ModuleNotFoundError as _missing:
     if _missing.name not in ("pytest", "hypothesis"):
         raise
@@ -36,7 +56,17 @@ except ModuleNotFoundError as _missing:
         "Install the extra `testing`: pip install 'mailrouting[testing]', or '.[testing]' in a clone."
     ) from _missing
 
-__all__ = ["AccountStoreConformance", "StorageConformance"]
+__all__ = [
+    "AccountStoreConformance",
+    "CutsConnections",
+    "FlagsMail",
+    "MailOnServer",
+    "MailboxHands",
+    "RecordsCommands",
+    "RenumbersMail",
+    "SessionConformance",
+    "StorageConformance",
+]
 
 
 class StorageConformance(
@@ -55,31 +85,59 @@ class StorageConformance(
 
     def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)
-        _refuse_overridden_tests(cls)
+        _refuse_overridden_tests(cls, StorageConformance)
         if cls.opener is StorageKit.opener:
             raise TypeError(
                 f"{cls.__name__} must say how its data is opened: write\n"
                 "    def opener(self, fresh_dir):\n"
                 f'        return partial({cls.__name__.removeprefix("Test")}, fresh_dir / "data")'
             )
-        for name, reason in cls.known_gaps.items():
-            setattr(cls, name, _expected_to_fail(cls, name, reason))
+        _expect_known_gaps(cls, StorageConformance, cls.known_gaps)
 
 
-def _refuse_overridden_tests(cls: type[StorageConformance]) -> None:
+class SessionConformance(LookingObligations, ChangingObligations):
+    """Be the base of a test class that proves one mail session.
+
+    Override `mailbox`. What the session can do is read from its `features`, what the server's
+    other hands can do from the protocols that they have. No test may be overridden.
+
+    Attributes:
+        known_gaps: Tests that the session does not pass yet, each with the reason; a test that
+            passes in spite of it fails, until its entry goes.
+    """
+
+    known_gaps: ClassVar[dict[str, str]] = {}
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        _refuse_overridden_tests(cls, SessionConformance)
+        if cls.mailbox is SessionKit.mailbox:
+            raise TypeError(
+                f"{cls.__name__} must say where its mail is: write\n"
+                "    def mailbox(self, fresh_dir):\n"
+                "        return MyMailbox(fresh_dir)  # a MailboxHands"
+            )
+        _expect_known_gaps(cls, SessionConformance, cls.known_gaps)
+
+
+def _refuse_overridden_tests(cls: type, kit: type) -> None:
     for name in vars(cls):
-        if name.startswith("test_") and hasattr(StorageConformance, name):
+        if name.startswith("test_") and hasattr(kit, name):
             raise TypeError(
                 f"{cls.__name__}.{name} overrides a test of the kit; write instead\n"
                 f'    known_gaps = {{"{name}": "why, and until when"}}'
             )
 
 
-def _expected_to_fail(cls: type[StorageConformance], name: str, reason: str) -> Callable[..., Any]:
-    test = getattr(StorageConformance, name, None)
-    if test is None:
-        raise TypeError(f"{cls.__name__}.known_gaps names {name}, which is no test of the kit")
+def _expect_known_gaps(cls: type, kit: type, gaps: dict[str, str]) -> None:
+    for name, reason in gaps.items():
+        test = getattr(kit, name, None)
+        if test is None:
+            raise TypeError(f"{cls.__name__}.known_gaps names {name}, which is no test of the kit")
+        setattr(cls, name, _expected_to_fail(test, reason))
 
+
+def _expected_to_fail(test: Callable[..., Any], reason: str) -> Callable[..., Any]:
     @functools.wraps(test)
     def gap(*arguments: Any, **named: Any) -> Any:
         return test(*arguments, **named)

@@ -201,7 +201,7 @@ class ImapSession:
         for part in _parts(numbers, _UIDS_A_COMMAND):
             left = part
             for _ in range(_MOVE_TRIES):
-                done = self._transfer(left, folder)
+                done = self._transfer(left, folder, opened)
                 gone |= self._absent(left, opened)
                 left = [number for number in left if str(number) not in gone]
                 if done or not left:
@@ -356,10 +356,16 @@ class ImapSession:
         present = frozenset(self._search("UNDELETED", "UID", uid_set(numbers), folder=folder))
         return {str(number) for number in numbers if number not in present}
 
-    def _transfer(self, numbers: Sequence[int], folder: str) -> bool:
+    def _transfer(self, numbers: Sequence[int], folder: str, opened: _Opened) -> bool:
         """Move mails; False when the server did nothing because another client took some."""
-        client, which = self._connection.client, uid_set(numbers)
         can_move = "MOVE" in self._capabilities
+        if not can_move:
+            # What is marked deleted was copied before, and stays where nothing is expunged.
+            gone = self._absent(numbers, opened)
+            numbers = [number for number in numbers if str(number) not in gone]
+            if not numbers:
+                return True
+        client, which = self._connection.client, uid_set(numbers)
         verb, call = ("MOVE", client.move) if can_move else ("COPY", client.copy)
         error: SessionError
         try:
