@@ -21,7 +21,7 @@ from mailrouting.testing._session_kit import (
 __all__ = ["ChangingObligations"]
 
 _Open = Callable[..., MailSession]
-_TARGET = "Kit & Archiv: Größe"
+_TARGET = "Kit & mehr: Größe"
 _SPLITTING = ("1\r\nX1 DELETE INBOX", "1\nQUIT", "1:*", "a\0b", "")
 
 
