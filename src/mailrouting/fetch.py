@@ -167,10 +167,18 @@ class Fetcher(Generic[Tx]):
         yield from self._run_each([account.id for account in accounts])
 
     def run_due(self) -> Iterator[FetchReport]:
-        """Run every account whose time has come, the one that waits longest first.
+        """Run every account that is `due`, one after another. For cron, timers and loops.
+
+        Raises:
+            StorageError: The healths cannot be read.
+        """
+        yield from self._run_each(self.due())
+
+    def due(self) -> tuple[str, ...]:
+        """Name the accounts whose time has come, the one that waits longest first.
 
         An account is due when it is new, when `fetch_every` has passed, or, after a failure, at the
-        time in its health, so that a refused login is not locked out. For cron, timers and loops.
+        time in its health, so that a refused login is not locked out.
 
         Raises:
             StorageError: The healths cannot be read.
@@ -182,7 +190,7 @@ class Fetcher(Generic[Tx]):
                 health = self.storage.health(account.id)
                 usual = health.checked_at + account.mailbox.fetch_every if health else now
                 due.append(((health and health.next_attempt_at) or usual, account.id))
-        yield from self._run_each([account_id for at, account_id in sorted(due) if at <= now])
+        return tuple(account_id for at, account_id in sorted(due) if at <= now)
 
     def run(self, account_id: str) -> FetchReport:
         """Collect, convert and acknowledge one account's mail.
