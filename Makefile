@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 600
 SERVER_PACKAGES := dovecot-imapd dovecot-pop3d
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs bench fuzz servers clean
+.PHONY: help demo test crash check format docs bench fuzz servers clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,11 @@ test: $(VENV)/.dev ## every test; as root, `make servers` first
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 	@if [ -s $(VENV)/.untested ]; then cat $(VENV)/.untested; fi
+
+crash: $(VENV)/.dev ## kill a run at every step, thousands of times; as root, it installs servers first
+	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory servers; fi
+	@MAILROUTING_CRASH=long MAILROUTING_REQUIRE_SERVERS=1 $(BIN)/python -m pytest -q --durations=0 \
+	  tests/crash/test_enumeration.py
 
 check: $(VENV)/.dev ## style, types, floors, spelling, dependencies, docs
 	$(BIN)/ruff format --check .

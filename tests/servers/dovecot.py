@@ -151,6 +151,10 @@ class DovecotServer:
             client.select(folder)
         return client
 
+    def mail_folder(self, username):
+        """Return where a user's mail is kept: a Maildir."""
+        return self._root / "mail" / username
+
     def deliver(self, raw, *, to, folder="INBOX", received_at: datetime | None = None, flags=()):
         """Append a mail; return its UID."""
         when = imaplib.Time2Internaldate(received_at) if received_at else ""

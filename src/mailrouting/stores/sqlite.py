@@ -4,6 +4,7 @@ import functools
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,8 @@ _CAPABILITIES = frozenset(
         Capability.GUARDED_TRANSACTION,
     }
 )
+
+_RETRY_SECONDS = 0.01
 
 # The primary result codes that may pass by themselves or by the operator's hand, and what to do.
 _AWAY = {
@@ -148,7 +151,7 @@ class _SqliteExecutor:
             cached_statements=0,
         )
         try:
-            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            mode = self._turn_to_wal(connection)
             # A commit that the server is told about must survive power loss.
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA fullfsync = ON")
@@ -163,6 +166,22 @@ class _SqliteExecutor:
                 hint="Keep the file on a local disk that allows shared memory.",
             )
         return connection
+
+    def _turn_to_wal(self, connection: sqlite3.Connection) -> str:
+        """Return the journal mode: of two that turn a new file at once SQLite refuses one, unwaited."""
+        deadline = time.monotonic() + self._busy_timeout_seconds
+        while True:
+            try:
+                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            except sqlite3.OperationalError as error:
+                if (
+                    error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY
+                    or time.monotonic() > deadline
+                ):
+                    raise
+                time.sleep(_RETRY_SECONDS)
+            else:
+                return str(mode)
 
     def _handle(self) -> _Handle:
         handle: _Handle | None = getattr(self._local, "handle", None)
