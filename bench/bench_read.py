@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mails import large, medium, small
-
 from readers import READERS, Reader
 
 OWN = "mailrouting"
