@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 FUZZ_SECONDS ?= 600
-SERVER_PACKAGES := dovecot-imapd dovecot-pop3d
+SERVER_PACKAGES := dovecot-imapd dovecot-pop3d postfix
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test crash check format docs bench fuzz servers clean
@@ -110,6 +110,7 @@ servers: ## install the Debian packages of the servers that tests want (root)
 	    echo "No apt-get here: install yourself: $$missing" >&2; exit 1; fi; \
 	if [ "$$(id -u)" != 0 ]; then echo "Run as root: make servers" >&2; exit 1; fi; \
 	export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1; \
+	echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections; \
 	apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
 clean: ## remove everything that is made

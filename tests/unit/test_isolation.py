@@ -22,7 +22,7 @@ from mailrouting.isolation._child import serve
 from mailrouting.reading import ReadingLimits, read
 from mailrouting.testing import AttachedFile, make_message
 
-READERS = str(Path(__file__).parent.parent / "readers")
+READERS = str(Path(__file__).parent.parent / "planted")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from mailrouting.isolation import Isolation
 from mailrouting.records import OutcomeKind
 from mailrouting.testing import make_message
 
-READERS = str(Path(__file__).parent.parent / "readers")
+READERS = str(Path(__file__).parent.parent / "planted")
 POISON = {
     "raise": "HookError",
     "recurse": "RecursionError",

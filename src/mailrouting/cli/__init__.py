@@ -2,10 +2,12 @@
 
 import os
 import sys
+from typing import NoReturn
 
 __all__ = ["run"]
 
 _EXTRA = ("click", "rich")
+_EX_TEMPFAIL = 75  # sysexits.h
 
 
 def run() -> None:
@@ -17,14 +19,22 @@ def run() -> None:
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:
             raise
-        sys.exit(
+        _end(
             f"mailrouting: the command needs {error.name}, which is not installed\n"
             "  Install the extra `cli`: pip install 'mailrouting[cli]', or '.[cli]' in a clone."
         )
     except OSError as error:
         _forget_output()
         where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
-        sys.exit(f"mailrouting: {where}{error.strerror or error}")
+        _end(f"mailrouting: {where}{error.strerror or error}")
+
+
+def _end(text: str) -> NoReturn:
+    if sys.argv[1:2] != ["accept"]:
+        sys.exit(text)
+    # A mail server gives mail back to its sender when it hears a status that it does not know.
+    print(text, file=sys.stderr)  # noqa: T201 - click may be what is missing
+    sys.exit(_EX_TEMPFAIL)
 
 
 def _forget_output() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import sqlite3
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -60,7 +61,7 @@ def run_fetch(config: Config, *, account_ids: tuple[str, ...], due: bool, as_jso
             return True
         create_state(config.state, named=named)
         with naming_state(config.state):
-            return _run(config, open_session, names=None if due else names, as_json=as_json)
+            return _run(config, open_session, account_ids=account_ids, due=due, as_json=as_json)
 
 
 def _opener(config: Config) -> SessionOpener:
@@ -72,10 +73,16 @@ def _opener(config: Config) -> SessionOpener:
 
 
 def _run(
-    config: Config, open_session: SessionOpener, *, names: tuple[str, ...] | None, as_json: bool
+    config: Config,
+    open_session: SessionOpener,
+    *,
+    account_ids: tuple[str, ...],
+    due: bool,
+    as_json: bool,
 ) -> bool:
-    """Run the accounts of these names, or those that are due."""
+    """Run the accounts of these ids, or all, or those that are due."""
     worked = True
+    names = account_ids or tuple(account.id for account in config.directory.fetched_accounts())
     with (
         SqliteStorage(config.state) as storage,
         _progress(state=config.state, as_json=as_json) as (listener, show),
@@ -91,10 +98,22 @@ def _run(
             worker=WORKER,
             jitter=random.random,
         )
-        for report in fetcher.run_due() if names is None else map(fetcher.run, names):
+        for report in fetcher.run_due() if due else map(fetcher.run, names):
             worked = worked and report.status is not RunStatus.FAILED and report.error is None
             show(report)
+        if not account_ids:
+            for report in _pushed(fetcher, config):
+                show(report)
     return worked
+
+
+def _pushed(fetcher: Fetcher[sqlite3.Connection], config: Config) -> Iterator[FetchReport]:
+    """Convert what `accept` has kept for accounts that have no mailbox."""
+    for account in config.directory.accounts:
+        if account.mailbox is None and account.enabled:
+            converted = fetcher.convert([account.id])
+            if converted:
+                yield FetchReport(account_id=account.id, status=RunStatus.DONE, converted=converted)
 
 
 def _silent(_account_id: str, _event: Event, _detail: str) -> None:

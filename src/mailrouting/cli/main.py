@@ -7,29 +7,17 @@ import mmap
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from mailrouting.cli.common import FAILED, config_option, load, stop
+from mailrouting.cli.operators import accept
 from mailrouting.cli.showing import inspection_lines, printable
-from mailrouting.errors import ConfigurationError, MailroutingError, OutboundUnresolvedError
-
-if TYPE_CHECKING:
-    from mailrouting.cli.config import Config
+from mailrouting.errors import MailroutingError
 
 __all__ = ["main"]
 
-FAILED = 1
-WRONG_CONFIGURATION = 2
 _LARGE = 1024 * 1024
-
-_config_option = click.option(
-    "--config",
-    "config_path",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="A TOML file of accounts and departments.",
-)
 _file = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
 
@@ -41,27 +29,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-
-
-def _stop(error: MailroutingError) -> NoReturn:
-    click.echo(f"mailrouting: {error}", err=True)
-    if error.hint:
-        click.echo(f"  {error.hint}", err=True)
-    has_no_answer = isinstance(error, OutboundUnresolvedError)
-    is_wrong = isinstance(error, ConfigurationError) and not has_no_answer
-    sys.exit(WRONG_CONFIGURATION if is_wrong else FAILED)
-
-
-def _config(path: Path) -> "Config":
-    from mailrouting.cli.config import read_config  # noqa: PLC0415 - see the module's docstring
-
-    try:
-        config = read_config(path)
-    except MailroutingError as error:
-        _stop(error)
-    for warning in config.warnings:
-        click.echo(f"mailrouting: warning: {warning}", err=True)
-    return config
 
 
 def _bytes(path: Path) -> bytes:
@@ -91,7 +58,7 @@ def login(string: str) -> None:
         for line in describe_login(string):
             click.echo(line)
     except MailroutingError as error:
-        _stop(error)
+        stop(error)
 
 
 @main.command()
@@ -127,23 +94,23 @@ def inspect(files: tuple[Path, ...], *, as_json: bool) -> None:
 
 
 @main.command()
-@_config_option
+@config_option
 @click.option("--account", "account_id", help="The account it would be fetched for.")
 @click.argument("file", type=_file)
 def explain(file: Path, config_path: Path, account_id: str | None) -> None:
     """Say what would become of the mail in FILE, step by step; write nothing."""
     from mailrouting.cli.explaining import explain_mail  # noqa: PLC0415 - likewise
 
-    config = _config(config_path)
+    config = load(config_path)
     try:
         for line in explain_mail(_bytes(file), config=config, account_id=account_id):
             click.echo(printable(line))
     except MailroutingError as error:
-        _stop(error)
+        stop(error)
 
 
 @main.command()
-@_config_option
+@config_option
 @click.option(
     "--purpose",
     type=click.Choice(["reply", "autoresponse", "alert", "system"]),
@@ -168,7 +135,7 @@ def resolve(
     """Say which address a mail would leave from, and why."""
     from mailrouting.cli.explaining import explain_sender  # noqa: PLC0415 - likewise
 
-    config = _config(config_path)
+    config = load(config_path)
     try:
         for line in explain_sender(
             config.directory,
@@ -181,11 +148,11 @@ def resolve(
         ):
             click.echo(line)
     except MailroutingError as error:
-        _stop(error)
+        stop(error)
 
 
 @main.command()
-@_config_option
+@config_option
 @click.option("--account", "account_ids", multiple=True, help="Only this account; repeatable.")
 @click.option("--due", is_flag=True, help="Only accounts whose time has come.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -201,11 +168,11 @@ def fetch(config_path: Path, account_ids: tuple[str, ...], *, due: bool, as_json
 
     if due and account_ids:
         raise click.UsageError("--due and --account exclude each other.")
-    config = _config(config_path)
+    config = load(config_path)
     try:
         done = run_fetch(config, account_ids=account_ids, due=due, as_json=as_json)
     except MailroutingError as error:
-        _stop(error)
+        stop(error)
     sys.exit(0 if done else FAILED)
 
 
@@ -218,4 +185,8 @@ def demo(keep: Path | None) -> None:
     try:
         run_demo(keep)
     except MailroutingError as error:
-        _stop(error)
+        stop(error)
+
+
+for _command in (accept,):
+    main.add_command(_command)
