@@ -2,7 +2,17 @@
 
 from hypothesis import example, given, strategies as st
 
-from mailrouting.reading import Defect, header_block
+from mailrouting.reading import (
+    Defect,
+    dates,
+    header_addresses,
+    header_block,
+    headers,
+    ids,
+    parameters,
+    quote_marks,
+    reply,
+)
 from mailrouting.reading.limits import DEFAULT, ReadingLimits
 
 _HEADER_PIECES = st.sampled_from(
@@ -41,3 +51,125 @@ def test_a_plain_header_reads_as_any_header(data, limits, is_top, start):
     for name in exact.names:
         assert plain.all(name) == exact.all(name)
         assert plain.first(name) == exact.first(name)
+
+
+_ADDRESS_PIECES = st.sampled_from(
+    [
+        "Ann Lee", " ", ", ", ",", "<a.b@example.org>", "<a@b>", "a@b.example", '"Lee, Ann" ', '"', "<", ">", "(x)", ":", ";", "@",
+        "=?utf-8?q?J=C3=BC?=", "=?utf-8?b?w7w=?=", "'x'", "\\", "é", "<mailto:a@b>", "\t", "  ", "\x00", "=", "''", "<>",
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(_ADDRESS_PIECES, max_size=9).map("".join), st.integers(0, 4))
+@example('"" <a@b>', 4)
+@example("a@b, Ann <a@b>, ", 1)
+def test_ordinary_addresses_read_as_any_addresses(text, limit):
+    """Where the pattern for ordinary lists answers, the reading by RFC 5322 finds the same."""
+    ordinary = header_addresses._ordinary_addresses(text)
+    if ordinary is not None:
+        expected = header_addresses._any_addresses(text, limit=limit)
+        assert (tuple(ordinary[:limit]), len(ordinary) > limit) == expected
+
+
+_WORD_PIECES = st.sampled_from(
+    [
+        "=?utf-8?q?", "=?UTF-8?B?", "=?iso-8859-1?Q?", "=?utf-8*en?b?", "=?utf-7?q?", "=?shift_jis?b?", "=?x?b?", "?=", "=?", "?",
+        "=", "=C3", "=A9", "w6", "w6k=", "w7w", "_", " ", "\r\n ", "a", "AB", "é", "g1@=", "+AOk-", "77u/", "\t",
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(_WORD_PIECES, max_size=14).map("".join))
+@example("=?utf-8?b?w6?= =?utf-8?b?k=?= =?utf-8?b?w6k=?= x =?utf-8?q?=C3?= =?UTF-8?Q?=A9?=")
+@example("=?utf-8?q?a?=AB=?utf-8?q?b?=")
+def test_plain_words_decode_as_any_words(text):
+    """Where the pattern for encoded words answers, the walk over abuses finds the same."""
+    plain = headers._decode_plain_words(text)
+    if plain is not None:
+        assert plain == headers._decode_any_words(text)
+
+
+@given(st.lists(_WORD_PIECES, max_size=4).map("".join) | st.text("QUJDw6k=+/", max_size=12))
+@example("QUJD")
+def test_strict_base64_decodes_as_loose_base64(text):
+    """What is valid decodes the same with and without the tolerance."""
+    data = text.encode()
+    assert headers._base64(data) == headers._loose_base64(data)
+
+
+_ID_PIECES = st.sampled_from(
+    ["<", ">", "a", "1@b", " ", "\t", "\x00", "é", "\xa0", ",", "(x)", "\u2028"]
+)
+
+
+@given(st.lists(_ID_PIECES, max_size=8).map("".join))
+def test_one_id_reads_as_any_ids(text):
+    """A value that is one id and nothing else is what the pattern finds in it."""
+    if ids._is_one_id(text):
+        assert [ids._without_space(found) for found in ids._ANGLE.findall(text)] == [text[1:-1]]
+    assert ids._without_space(text) == ids._SPACE.sub("", text)
+
+
+_DATE_PIECES = {
+    "day": st.sampled_from(["Mon, ", "Sun, ", "mon, ", ""]),
+    "number": st.integers(0, 32).map(str) | st.sampled_from(["01", "09"]),
+    "month": st.sampled_from(["Jan", "Feb", "Sep", "Dec", "dec", "Foo"]),
+    "year": st.sampled_from(["2000", "2026", "2099", "1999", "99", "2100"]),
+    "time": st.sampled_from(["09:15:00", "23:59:59", "24:00:00", "09:15", "09:60:00", "00:00:60"]),
+    "zone": st.sampled_from(["+0100", "-0000", "-0530", "+1400", "+1500", "GMT", "+0060", "+0100 (CET)", ""]),
+}  # fmt: skip
+
+
+@given(st.fixed_dictionaries(_DATE_PIECES))
+def test_a_plain_date_reads_as_any_date(pieces):
+    """Where the pattern for ordinary dates answers, the tolerant reading finds the same."""
+    text = "{day}{number} {month} {year} {time} {zone}".format(**pieces)
+    assert dates.parse_date(text) == dates._any(text)
+
+
+_PARAMETER_PIECES = st.sampled_from(
+    [
+        b"text/plain", b"multipart/mixed", b"text", b";", b"; ", b"charset=utf-8", b"charset=", b'name="a b"', b'"a;b"', b"=", b"\\",
+        b"(x)", b" ", b"name*0*=utf-8''a", b"boundary=--x=_1", b"\xe9", b"'", b"\x85", b"NAME=X", b'boundary="=_(x)"', b"/", b":",
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(_PARAMETER_PIECES, max_size=8).map(b"".join))
+@example(b"text/plain; charset=utf-8")
+@example(b'multipart/mixed; boundary="=_alt_1"')
+def test_plain_parameters_read_as_any_parameters(value):
+    """Where the patterns for ordinary fields answer, the tolerant reading finds the same."""
+    text = value.decode("latin-1")
+    plain = parameters._plain_parameters(text)
+    exact = parameters._any_parameters(text)
+    assert plain in (None, exact)
+    typed = parameters._TYPE.fullmatch(exact[0])
+    found = parameters.parse_media_type(value, default="x/y")
+    assert found.parameters == exact[1]
+    assert found.full == exact[0] or not typed
+
+
+_LINES = st.lists(
+    st.sampled_from(
+        [
+            "On Mon, 2 Mar 2026 Ann <a@b.c>", "wrote:", "Ann <a@b.c> wrote:", "> On Monday", "> said", "", " ", "text", "2026-03-02 Ann <a@b.c>",
+            "From: a@b.c", "To: b@c.d", "Subject: x", "---- Original Message ----", "____________", "> From: a@b.c", "-----", "-- ",
+            "Begin forwarded message:", "*From:* a", "On 2 March", "Ann schrieb：", "w dniu 2.03.2026 Ann", "<a@b.c>", "\ufeff--x", "w" * 401,
+        ]
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@given(_LINES)
+@example(["On Monday Ann <a@b.c>", "", "", "wrote:"])
+def test_earlier_mail_begins_only_where_it_may(lines):
+    """The exact rules find nothing on a line that the cheap look leaves out."""
+    here, above = quote_marks.may_begin(lines)
+    for index, line in enumerate(lines):
+        if index not in here:
+            assert not reply._earlier_mail_begins(lines, index)
+            assert quote_marks._FORWARD_MARKER.match(line) is None
+            assert index in above or not quote_marks.attribution_length(lines, index)

@@ -42,7 +42,7 @@ def list_attachments(
     budget: Budget, parts: Sequence[Part], bodies: Bodies, open_tnef: OpenTnef | None
 ) -> Attached:
     """Return the attachments in order, decoded within the limits."""
-    lister = _Lister(budget, open_tnef, _used_cids(bodies.html))
+    lister = _Lister(budget, open_tnef, bodies.html)
     for index, part in enumerate(parts):
         if part.children or (index in bodies.indexes and not part_name(part)[0]):
             continue
@@ -64,10 +64,11 @@ class _Lister:
 
     budget: Budget
     open_tnef: OpenTnef | None
-    used: set[str]
+    html: str | None
     found: list[Attachment] = attrs.Factory(list[Attachment])
     taken: set[str] = attrs.Factory(set[str])
     tnef: TnefContents | None = None
+    used: set[str] | None = None
 
     def add_part(self, part: Part) -> None:
         content = self.budget.measure(part) if self._has_room() else None
@@ -86,7 +87,7 @@ class _Lister:
                 content_type=part.media.full,
                 size=content.size if content else part.end - part.start,
                 content_id=cid,
-                inline=cid in self.used or (is_image and disposition_of(part) == "inline"),
+                inline=self._is_shown(cid) or (is_image and disposition_of(part) == "inline"),
                 calendar_method=_calendar_method(part, content),
                 protection=part_protection(part),
                 is_complete=content is not None,
@@ -106,7 +107,7 @@ class _Lister:
                 content_type=content_type,
                 size=len(file.content),
                 content_id=file.content_id,
-                inline=file.content_id in self.used,
+                inline=self._is_shown(file.content_id),
                 is_complete=is_kept,
                 content=file.content if is_kept else b"",
             )
@@ -117,6 +118,14 @@ class _Lister:
             return True
         self.budget.report(Defect.ATTACHMENT_LIMIT)
         return False
+
+    def _is_shown(self, cid: str | None) -> bool:
+        """Tell whether the HTML shows the part with a Content-ID."""
+        if cid is None:
+            return False
+        if self.used is None:
+            self.used = _used_cids(self.html)
+        return cid in self.used
 
     def _open(self, content: bytes) -> bool:
         """Put the files of a winmail.dat in its place; return False when it stays closed."""
@@ -130,7 +139,7 @@ class _Lister:
             self.budget.report(Defect.TNEF_CLOSED)
             return False
         self.tnef = self.tnef or tnef
-        self.used |= _used_cids(tnef.html)
+        self.used = _used_cids(self.html) | _used_cids(tnef.html) | (self.used or set())
         for file in tnef.files[: self.budget.limits.parts]:
             self.add_file(file)
         return True

@@ -55,6 +55,8 @@ def choose_bodies(budget: Budget, parts: Sequence[Part], guess: GuessCharset | N
     charsets: list[TextCharset] = []
     files: list[EmbeddedFile] = []
     for index, part in enumerate(parts):
+        if part.opaque or part.children:
+            continue
         alternative = _alternative(parts, index)
         if not _is_body(part, is_first=not indexes, is_alternative=alternative >= 0):
             continue
@@ -114,6 +116,8 @@ def _label(part: Part, content: bytes) -> str:
 
 def _decoded(content: bytes, label: str, report: Report, guess: GuessCharset | None) -> Decoded:
     decoded = decode_text(content, label or None, guess)
+    if decoded.step is CharsetStep.DECLARED:
+        return decoded
     if label and codec_for(label) is None:
         report(Defect.UNKNOWN_CHARSET)
     elif (decoded.step is CharsetStep.FALLBACK and (label or "\ufffd" in decoded.text)) or (
@@ -124,7 +128,9 @@ def _decoded(content: bytes, label: str, report: Report, guess: GuessCharset | N
 
 
 def _lines(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
 def disposition_of(part: Part) -> str:
@@ -143,8 +149,6 @@ def _alternative(parts: Sequence[Part], index: int) -> int:
 
 
 def _is_body(part: Part, *, is_first: bool, is_alternative: bool) -> bool:
-    if part.opaque or part.children:
-        return False
     if part.media.main == "multipart":
         return True  # no part was found in it: what stands there is all the text there is
     if part.media.full not in ("text/plain", "text/html"):
@@ -158,7 +162,7 @@ def _is_body(part: Part, *, is_first: bool, is_alternative: bool) -> bool:
 
 def _text_of(group: _Group) -> str:
     plain = _joined(group.plain)
-    if plain.strip() or not group.html:
+    if not group.html or (plain and not plain.isspace()):
         return plain
     return html_to_text(_joined(group.html))
 
@@ -166,7 +170,7 @@ def _text_of(group: _Group) -> str:
 def _joined(texts: list[str]) -> str:
     joined: list[str] = []
     for text in texts:
-        if not text.strip() and len(texts) > 1:
+        if len(texts) > 1 and (not text or text.isspace()):
             continue
         if joined and not joined[-1].endswith("\n"):
             joined.append("\n")

@@ -107,8 +107,11 @@ def codec_for(label: str) -> str | None:
     >>> codec_for("ISO-8859-1"), codec_for("ks_c_5601-1987"), codec_for("utf-7")
     ('cp1252', 'cp949', None)
     """
-    label = _ENCODED_LANGUAGE.sub("", label[:64]).strip(" \t\"'<>;,").lower().replace("_", "-")
     table = _table()
+    label = label[:64].lower()
+    if label in table:
+        return table[label]
+    label = _ENCODED_LANGUAGE.sub("", label).strip(" \t\"'<>;,").replace("_", "-")
     if label in table:
         return table[label]
     # `iso 8859-1`, `charset=utf-8`, `windows1252`, `utf-8; format=flowed`, `cp-1252`

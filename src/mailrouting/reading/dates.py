@@ -8,6 +8,13 @@ __all__ = ["parse_date"]
 
 _FIRST_YEAR, _LAST_YEAR = 1970, 2100
 _COMMENT = re.compile(r"\([^()]{0,100}\)")
+# What nearly every program writes; a comment names the zone.
+_PLAIN = re.compile(
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d{1,2}) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+    r" (20\d\d) (\d\d):(\d\d):([0-5]\d) ([+-])(0\d|1[0-4])([0-5]\d)(?: \([A-Za-z]{1,9}\))?",
+    re.ASCII,
+)
+_MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _LONGEST = 200
 _DAY_SECONDS = 86400
 
@@ -20,6 +27,29 @@ def parse_date(text: str) -> datetime | None:
     >>> parse_date("Mon, 2 Mar 2026 09:00:00 +0100").isoformat()
     '2026-03-02T09:00:00+01:00'
     """
+    plain = _PLAIN.fullmatch(text)
+    return (_plain(plain) if plain else None) or _any(text)
+
+
+def _plain(found: re.Match[str]) -> datetime | None:
+    day, month, year, hour, minute, second, sign, hours, minutes = found.groups()
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
+    zone = timezone(-offset if sign == "-" else offset)
+    try:
+        return datetime(
+            int(year),
+            _MONTHS.index(month) // 3 + 1,
+            int(day),
+            int(hour),
+            int(minute),
+            int(second),
+            tzinfo=zone,
+        )
+    except ValueError:  # the 31st of a month of 30 days
+        return None
+
+
+def _any(text: str) -> datetime | None:
     text = _COMMENT.sub(" ", text[:_LONGEST]).strip()
     moment = _rfc5322(text) or _iso8601(text)
     if moment is None or not _FIRST_YEAR <= moment.year < _LAST_YEAR:

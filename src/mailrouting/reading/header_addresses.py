@@ -24,6 +24,11 @@ _LOOSE_ANGLE = re.compile(r"<([^<>,;]*+)")
 _COMMENT = re.compile(r"\([^()]*+\)")
 _AROUND_MARK = re.compile(r"\s*+([@.])\s*+")
 _QUOTED_LOCAL = re.compile(r'"(?:[^"\\]|\\.)*+"\s*+@\s*+\S++', re.DOTALL)
+# One ordinary mailbox of a list: a name or a quoted one before a bracket, or an address alone.
+_ATOMS = r"[A-Za-z0-9_.+=-]++@[A-Za-z0-9.-]++"
+_ORDINARY = re.compile(
+    rf"""[ \t]*+(?:(?:"([^"\\]*+)"|([^"(),:;<>@\\]*+))[ \t]*+<({_ATOMS})>|({_ATOMS}))[ \t]*+(?:,|\Z)"""
+)
 
 
 @attrs.define
@@ -60,6 +65,28 @@ def parse_addresses(value: bytes, *, limit: int = 200) -> tuple[tuple[HeaderAddr
         The addresses in order, and whether there were more.
     """
     text = raw_text(value)
+    ordinary = _ordinary_addresses(text)
+    if ordinary is None:
+        return _any_addresses(text, limit=limit)
+    return tuple(ordinary[:limit]), len(ordinary) > limit
+
+
+def _ordinary_addresses(text: str) -> list[HeaderAddress] | None:
+    """Read a list that is written as nearly all are; None for any other."""
+    found: list[HeaderAddress] = []
+    position = 0
+    while position < len(text):
+        match = _ORDINARY.match(text, position)
+        if match is None:
+            return None
+        quoted, phrase, address, bare = match.groups()
+        name = quoted or phrase
+        found.append(HeaderAddress(_shown(name) if name else "", address or bare))
+        position = match.end()
+    return found
+
+
+def _any_addresses(text: str, *, limit: int) -> tuple[tuple[HeaderAddress, ...], bool]:
     found: list[HeaderAddress] = []
     box = _Mailbox()
     position = 0
@@ -173,6 +200,12 @@ def _address(text: str) -> str:
     if not text.startswith('"'):
         text = _AROUND_MARK.sub(r"\1", text).strip(" '\"<>")
     return text
+
+
+def _shown(name: str) -> str:
+    """Return a name before a bracket as it is shown."""
+    name = clean(decode_words(name.strip()))
+    return _unquoted(" ".join(name.split()) if "  " in name or not name.isprintable() else name)
 
 
 def _unquoted(name: str) -> str:

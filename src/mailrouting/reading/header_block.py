@@ -6,6 +6,7 @@ behind a bare CR is a field for us as it is for the program that shows the mail.
 
 import re
 from collections.abc import Callable, KeysView
+from itertools import chain
 
 from mailrouting.reading.limits import ReadingLimits
 from mailrouting.reading.message import Defect, MailSource
@@ -39,12 +40,13 @@ class HeaderBlock:
         self._fields = fields
         self._is_folded = is_folded
         self._values: dict[bytes, list[bytes]] = {}
+        values = self._values
         for name, value in fields:
             lowered = name.lower()
-            if lowered in self._values:
-                self._values[lowered].append(value)
+            if lowered in values:
+                values[lowered].append(value)
             else:
-                self._values[lowered] = [value]
+                values[lowered] = [value]
 
     @property
     def names(self) -> KeysView[bytes]:
@@ -57,6 +59,10 @@ class HeaderBlock:
         if not self._is_folded:
             return self._fields
         return [(name, _unfolded(value)) for name, value in self._fields]
+
+    def count(self, name: bytes) -> int:
+        """Return how many fields have a name; it is in lower case."""
+        return len(self._values.get(name, ()))
 
     def all(self, name: bytes) -> list[bytes]:
         """Return the values of a field, topmost first; `name` is in lower case."""
@@ -121,7 +127,7 @@ def _plain_header(
     if not is_top and (block.startswith(b"--") or b"\n--" in block):
         return None
     fields: list[tuple[bytes, bytes]] = _FIELDS.findall(block)
-    size = 2 * len(fields) + sum([len(name) + len(value) for name, value in fields])
+    size = 2 * len(fields) + sum(map(len, chain.from_iterable(fields)))
     # What is no field lies between two, and is missing from the sum.
     if size != len(block) or len(fields) > limits.header_fields:
         return None

@@ -15,6 +15,8 @@ __all__ = ["clean", "decode_value", "decode_words", "raw_text"]
 _MOST_ENCODED_WORDS = 200
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _CHARSET = re.compile(r"[A-Za-z0-9_.:*()+-]{1,60}")
+# A word as RFC 2047 §2 wants it, and not one that a bare `?` may go on behind: see `_word_end`.
+_PLAIN_WORD = re.compile(r"=\?([A-Za-z0-9_.:*()+-]{1,60})\?([BbQq])\?([^? ]*+)\?=(?![0-9A-F])")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 
 
@@ -35,7 +37,9 @@ def clean(text: str) -> str:
     >>> clean("Hello\r\nBcc: all@example.org")
     'Hello Bcc: all@example.org'
     """
-    return _CONTROL.sub(" ", text).strip()
+    if not text.isprintable():
+        text = _CONTROL.sub(" ", text)
+    return text.strip()
 
 
 def raw_text(value: bytes) -> str:
@@ -58,8 +62,43 @@ def decode_words(text: str) -> str:
     """
     if "=?" not in text:
         return text
-    words = _merge(_split_words(text))
-    return "".join(_decode_word(word) for word in words)
+    plain = _decode_plain_words(text)
+    return _decode_any_words(text) if plain is None else plain
+
+
+def _decode_any_words(text: str) -> str:
+    return "".join([_decode_word(word) for word in _merge(_split_words(text))])
+
+
+def _decode_plain_words(text: str) -> str | None:
+    """Decode words that nothing is wrong with; None where something may be."""
+    alone = _PLAIN_WORD.fullmatch(text)
+    if alone:
+        charset, encoding, body = alone.groups()
+        return _decode_body(body, charset, encoding.lower())
+    pieces = _PLAIN_WORD.split(text)
+    plain = pieces[::4]
+    if len(plain) > _MOST_ENCODED_WORDS or "=?" in "\n".join(plain):
+        return None
+    decoded = [pieces[0]]
+    charset = encoding = body = ""
+    for index in range(1, len(pieces), 4):
+        next_charset, next_encoding = pieces[index].lower(), pieces[index + 1].lower()
+        between = pieces[index - 1]
+        if index > 1 and (not between or between.isspace()):
+            # Words that belong together may be cut inside a character: see `_merge`.
+            is_open = encoding == "q" or not body.endswith("=")
+            if is_open and charset == next_charset and encoding == next_encoding:
+                body += pieces[index + 2]
+                continue
+            between = ""
+        if index > 1:
+            decoded += (_decode_body(body, charset, encoding), between)
+        charset, encoding, body = next_charset, next_encoding, pieces[index + 2]
+    if encoding:
+        decoded.append(_decode_body(body, charset, encoding))
+    decoded.append(pieces[-1] if len(pieces) > 1 else "")
+    return "".join(decoded)
 
 
 def _split_words(text: str) -> list[_Word]:
@@ -128,9 +167,18 @@ def _merge(words: list[_Word]) -> list[_Word]:
 def _decode_word(word: _Word) -> str:
     if not word.encoding:
         return word.text
-    data = word.text.encode("utf-8", "replace")
-    data = _base64(data) if word.encoding == "b" else _q(data)
-    return decode_word(data, word.charset.partition("*")[0])
+    return _decode_body(word.text, word.charset, word.encoding)
+
+
+def _decode_body(text: str, charset: str, encoding: str) -> str:
+    data = text.encode("utf-8", "replace")
+    data = _base64(data) if encoding == "b" else _q(data)
+    if charset in ("utf-8", "UTF-8"):
+        try:
+            return data.decode("utf-8").removeprefix("\ufeff")
+        except UnicodeDecodeError:
+            pass
+    return decode_word(data, charset.partition("*")[0])
 
 
 def _q(data: bytes) -> bytes:
@@ -138,6 +186,13 @@ def _q(data: bytes) -> bytes:
 
 
 def _base64(data: bytes) -> bytes:
+    try:
+        return binascii.a2b_base64(data, strict_mode=True)
+    except binascii.Error:
+        return _loose_base64(data)
+
+
+def _loose_base64(data: bytes) -> bytes:
     data = _NOT_BASE64.sub(b"", data)
     if len(data) % 4 == 1:
         data = data[:-1]

@@ -23,7 +23,10 @@ def message_ids(values: list[bytes]) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for value in values:
         text = clean(raw_text(value))
-        ids = [_SPACE.sub("", inner) for inner in _ANGLE.findall(text)]
+        if _is_one_id(text):
+            found[text[1:-1]] = None
+            continue
+        ids = [_without_space(inner) for inner in _ANGLE.findall(text)]
         if not ids:
             ids = [word.strip(",;\"'()<>") for word in text.split() if "@" in word]
         found.update(dict.fromkeys(one for one in ids if one and len(one) <= LONGEST_ID))
@@ -38,8 +41,27 @@ def message_id(values: list[bytes]) -> str | None:
     """
     for value in values:
         text = clean(raw_text(value))
+        if _is_one_id(text):
+            return text[1:-1]
         found = _ANGLE.search(text)
-        one = _SPACE.sub("", found[1]) if found else text.strip("<> ")
+        one = _without_space(found[1]) if found else text.strip("<> ")
         if one:
             return one[:LONGEST_ID]
     return None
+
+
+def _is_one_id(text: str) -> bool:
+    """Tell whether a value is one id in brackets and nothing else."""
+    return (
+        text.startswith("<")
+        and text.find(">") == len(text) - 1
+        and text.rfind("<") == 0
+        and 2 < len(text) <= LONGEST_ID  # noqa: PLR2004
+        and text.isprintable()
+        and " " not in text
+    )
+
+
+def _without_space(text: str) -> str:
+    # Of what can be printed, only a space is white space.
+    return text if text.isprintable() and " " not in text else _SPACE.sub("", text)

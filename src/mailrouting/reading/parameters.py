@@ -13,6 +13,11 @@ from mailrouting.reading.headers import clean, decode_words, raw_text
 
 __all__ = ["MediaType", "Parameters", "parse_media_type", "parse_parameters"]
 
+# `type/subtype` and one parameter, of which nothing needs more than to be cut out.
+_PLAIN_TYPE = re.compile(
+    rb"""([A-Za-z]++)/([A-Za-z0-9.+-]++);[ \t]*+([A-Za-z-]++)=(?:"([!#-:<-\[\]-~]++)"|([!#-'*-:<-~]++))"""
+)
+_PLAIN_PARAMETER = re.compile(r"""\s*+([^\s=;"]++)=(?:"([^"]*+)"|([^\s"()]++))\s*+""")
 _SEPARATORS = re.compile(r"[;\s]*+")
 _NAME = re.compile(r"([^\s=;\"]++)\s*+=\s*+")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
@@ -33,7 +38,10 @@ class Parameters:
 
     def token(self, name: str) -> str:
         """Return the first plain value, or an empty text."""
-        return next((value for found, value in self.values if found == name), "")
+        for found, value in self.values:
+            if found == name:
+                return value
+        return ""
 
     def text(self, name: str) -> tuple[str | None, bool]:
         """Return a value decoded by RFC 2231, else RFC 2047, else as raw 8-bit text.
@@ -44,6 +52,11 @@ class Parameters:
             The text, or None when there is no such parameter; and whether there are plain values
             that contradict each other.
         """
+        for found, _ in self.values:
+            if found.startswith(name):
+                break
+        else:
+            return None, False
         plain = [value for found, value in self.values if found == name]
         extended = self._extended(name)
         texts = [clean(decode_words(raw_text(value.encode("latin-1")))) for value in plain]
@@ -55,8 +68,8 @@ class Parameters:
     def _extended(self, name: str) -> str | None:
         segments: dict[int, tuple[str, bool]] = {}
         for found, value in self.values:
-            match = _SEGMENT.fullmatch(found)
-            if match and match[1] == name and "*" in found:
+            match = _SEGMENT.fullmatch(found) if "*" in found else None
+            if match and match[1] == name:
                 segments.setdefault(int(match[2] or 0), (value, match[3] == "*"))
         if not segments:
             return None
@@ -78,16 +91,17 @@ class MediaType:
         main: The type in lower case.
         sub: The subtype in lower case.
         parameters: What follows.
+        full: `type/subtype`.
     """
 
     main: str = "application"
     sub: str = "octet-stream"
     parameters: Parameters = Parameters()
+    full: str = attrs.field(init=False)
 
-    @property
-    def full(self) -> str:
-        """Return `type/subtype`."""
-        return f"{self.main}/{self.sub}"
+    def __attrs_post_init__(self) -> None:
+        """Join the two, which are asked for many times, once."""
+        object.__setattr__(self, "full", f"{self.main}/{self.sub}")
 
     @property
     def boundary(self) -> bytes:
@@ -98,6 +112,25 @@ class MediaType:
 def parse_parameters(value: bytes) -> tuple[str, Parameters]:
     """Return what stands before the first parameter, in lower case, and the parameters."""
     text = value.decode("latin-1")
+    return _plain_parameters(text) or _any_parameters(text)
+
+
+def _plain_parameters(text: str) -> tuple[str, Parameters] | None:
+    """Read a field without comments, quoted pairs and quoted semicolons; None for any other."""
+    first, *pieces = text.split(";")
+    if "=" in first or "\\" in text:
+        return None
+    found: list[tuple[str, str]] = []
+    for piece in pieces:
+        match = _PLAIN_PARAMETER.fullmatch(piece)
+        if match is None:
+            return None
+        name, quoted, bare = match.groups()
+        found.append((name.lower(), bare if quoted is None else quoted))
+    return first.strip().lower(), Parameters(tuple(found))
+
+
+def _any_parameters(text: str) -> tuple[str, Parameters]:
     first, semicolon, _ = text.partition(";")
     if "=" in first:
         # `text/plain charset=utf-8`, or parameters alone
@@ -140,6 +173,14 @@ def _plain(value: str) -> str:
 
 def parse_media_type(value: bytes | None, *, default: str = "text/plain") -> MediaType:
     """Read a Content-Type; what is none is `default` (RFC 2045 §5.2)."""
+    plain = _PLAIN_TYPE.fullmatch(value) if value else None
+    if plain:
+        main, sub, name, quoted, bare = plain.groups()
+        return MediaType(
+            main=main.decode().lower(),
+            sub=sub.decode().lower(),
+            parameters=Parameters(((name.decode().lower(), (quoted or bare).decode()),)),
+        )
     main, _, sub = default.partition("/")
     if value is None:
         return MediaType(main=main, sub=sub)

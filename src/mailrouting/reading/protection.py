@@ -34,7 +34,7 @@ def mail_protection(parts: Sequence[Part], text: str) -> Protection | None:
     """Say how a mail is protected, by its parts and by PGP armour in its text."""
     found = [one for one in map(part_protection, parts) if one]
     found += [one for one in map(_announced, parts) if one]
-    armour = _ARMOUR.search(text)
+    armour = _ARMOUR.search(text) if "-----BEGIN PGP " in text else None
     if armour:
         found.append(Protection.PGP_SIGNED if armour[1] else Protection.PGP_ENCRYPTED)
     return next((one for one in found if one in _ENCRYPTED), found[0] if found else None)

@@ -5,7 +5,7 @@ stays visible: a quote too many costs a reader a second, a hidden answer costs t
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import attrs
 
@@ -16,6 +16,7 @@ __all__ = [
     "is_forward_marker",
     "is_original_marker",
     "is_rule",
+    "may_begin",
     "read_quoted_header",
     "split_joined_header",
     "unquoted",
@@ -24,6 +25,7 @@ __all__ = [
 LONGEST_LINE = 400
 _MOST_HEADER_LINES = 24
 _LEAST_LABELS = 3
+_MOST_ATTRIBUTION_LINES = 6
 
 _LABELS = {
     "from": "From|Von|De|Da|Od|Fra|Från|Van|Lähettäjä|Feladó|Kimden|Gönderen|От|От кого|Від|Від кого|Expéditeur"
@@ -81,6 +83,9 @@ _ORIGINAL_MARKER = re.compile(
     rf"[\s>*\ufeff]{{0,12}}[-—_=]{{2,60}}\s?(?:{_ORIGINAL})\s?:?\s?[-—_=]{{2,60}}[\s*]{{0,9}}",
     re.IGNORECASE,
 )
+# All markers and rules begin with one of these, or end in a colon.
+_SHORTEST_MARK = 5
+_MARK = re.compile(r"[\s>*\ufeff]*+[-—_=\d]")
 _RULE = re.compile(r"[\s>]{0,12}(?:_{5,200}|-{20,200}|={20,200})\s{0,9}")
 _FORWARD_SUBJECT = re.compile(
     r"\s{0,5}(?:\[[^\]]{0,60}\]\s{0,3})?(?:fwd?|wg|tr|rv|enc|i|pd|vs|vb|doorst|ilt|yml|fs|továbbítás|转发|轉寄|転送)\s{0,2}[:：]",
@@ -190,8 +195,46 @@ def split_joined_header(line: str) -> list[str]:
     return [piece.strip() for piece in pieces if piece.strip()]
 
 
+def may_begin(lines: Sequence[str]) -> tuple[set[int], set[int]]:
+    """Return the lines where earlier mail may begin: on all others the exact rules find nothing.
+
+    Returns:
+        The lines that a marker, a quoted header or an attribution may begin on; and those that
+        only an attribution may begin on, because it would end in a colon some lines below.
+    """
+    here: set[int] = set()
+    above: set[int] = set()
+    for index, line in enumerate(lines):
+        if ":" in line or "：" in line:
+            here.add(index)
+            above.update(_may_lead_to(lines, index))
+        # What begins with a letter, quoted or not, begins with no mark.
+        elif (
+            len(line) >= _SHORTEST_MARK
+            and not line.lstrip("> ")[:1].isalpha()
+            and _MARK.match(line)
+        ):
+            here.add(index)
+    return here, above
+
+
+def _may_lead_to(lines: Sequence[str], colon: int) -> Iterator[int]:
+    """Yield the lines above, on which an attribution may begin that ends here."""
+    for index in range(colon - 1, max(colon - _MOST_ATTRIBUTION_LINES, -1), -1):
+        yield index
+        # A blank line ends an attribution, unless it is its second or stands behind a bracket.
+        if not lines[index + 1].strip() and _ends_without_bracket(lines[index]):
+            return
+
+
+def _ends_without_bracket(line: str) -> bool:
+    return "<" not in line and ">" not in line and len(line) <= LONGEST_LINE and bool(line.strip())
+
+
 def is_forward_marker(line: str) -> int:
     """Return where the marker of a forwarded mail ends in a line; 0 when there is none."""
+    if ":" not in line and not _MARK.match(line):
+        return 0
     match = _FORWARD_MARKER.match(line[:LONGEST_LINE])
     return match.end() if match else 0
 
@@ -221,17 +264,21 @@ def attribution_length(lines: Sequence[str], start: int) -> int:
     joined = first
     length = 1
     while True:
-        if _ends_in_colon(joined) and len(joined) <= LONGEST_LINE and _VERB.search(joined):
+        if _ends_in_colon(joined) and len(joined) <= LONGEST_LINE and _has_verb(joined):
             return length if _STRONG.search(joined) or _quote_follows(lines, start + length) else 0
         if length == 1 and not _BEGIN.match(first):
             return 0
         index = start + length
-        if length >= 6 or index >= len(lines):  # noqa: PLR2004
+        if length >= _MOST_ATTRIBUTION_LINES or index >= len(lines):
             return 0
         if length > 1 and not lines[index].strip() and not joined.rstrip().endswith(("<", ">")):
             return 0
         joined = f"{joined} {unquoted(lines[index][:LONGEST_LINE]).strip()}"
         length += 1
+
+
+def _has_verb(text: str) -> bool:
+    return " wrote:" in text or _VERB.search(text) is not None
 
 
 def _ends_in_colon(text: str) -> bool:

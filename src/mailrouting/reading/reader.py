@@ -7,10 +7,9 @@ from mailrouting.reading.bodies import choose_bodies
 from mailrouting.reading.bounce_text import bounces_in_text, report_for
 from mailrouting.reading.budget import Budget
 from mailrouting.reading.charsets import GuessCharset
-from mailrouting.reading.dates import parse_date
 from mailrouting.reading.header_addresses import parse_addresses
 from mailrouting.reading.header_block import HeaderBlock, Report
-from mailrouting.reading.headers import decode_value, raw_text
+from mailrouting.reading.headers import decode_value
 from mailrouting.reading.helpers import Helpers, ReadBounce
 from mailrouting.reading.html_text import html_to_text
 from mailrouting.reading.ids import message_id, message_ids
@@ -19,19 +18,18 @@ from mailrouting.reading.limits import DEFAULT, ReadingLimits
 from mailrouting.reading.message import (
     BounceReport,
     Defect,
-    HeaderAddress,
     Kind,
     MailSource,
     Message,
 )
 from mailrouting.reading.on_demand import postpone
+from mailrouting.reading.people import People
 from mailrouting.reading.remainder import Remainder
 from mailrouting.reading.reports import Reports, find_original, read_reports
 from mailrouting.reading.scan import scan
 
 __all__ = ["read"]
 
-_ONCE = (b"subject", b"to", b"cc", b"message-id", b"date", b"content-type", b"sender", b"reply-to")
 _ODD_BOUNCE = "A mail system sent it, and a reader of odd bounces found recipients in it."
 
 
@@ -70,8 +68,10 @@ def _read(raw: MailSource, limits: ReadingLimits, helpers: Helpers) -> Message:
     data = raw if raw.find(b"\n") >= 0 else bytes(raw).replace(b"\r", b"\n")
     parts = scan(data, limits=limits, report=report)
     header, media = parts[0].header, parts[0].media
-    people = _People(header, limits, report)
-    subject = header.first(b"subject")
+    people = People(header, limits, report)
+    sender = people.first(b"from")
+    subject_value = header.first(b"subject")
+    subject = None if subject_value is None else decode_value(subject_value)
     budget = Budget(data, limits, report)
     bodies = choose_bodies(budget, parts, _guarded(helpers.guess_charset, report))
     attached = list_attachments(budget, parts, bodies, helpers.open_tnef)
@@ -81,9 +81,7 @@ def _read(raw: MailSource, limits: ReadingLimits, helpers: Helpers) -> Message:
         bodies = attrs.evolve(bodies, text=text, html=html)
     text = bodies.text or ""
     return_path = _return_path(header)
-    is_from_system = return_path == "" or (
-        bool(people.from_) and is_mail_system(people.from_[0].address)
-    )
+    is_from_system = return_path == "" or (sender is not None and is_mail_system(sender.address))
     reports = read_reports(
         data, parts, limits=limits, report=report, trusts_any_place=is_from_system
     )
@@ -92,9 +90,9 @@ def _read(raw: MailSource, limits: ReadingLimits, helpers: Helpers) -> Message:
         header=header,
         media=media,
         reports=reports,
-        sender=people.from_[0] if people.from_ else None,
+        sender=sender,
         return_path=return_path,
-        subject=decode_value(subject or b""),
+        subject=subject or "",
         text=text,
         returns_mail=original is not None,
         recipients=tuple(one.address for one in people.read(b"to")),
@@ -111,28 +109,17 @@ def _read(raw: MailSource, limits: ReadingLimits, helpers: Helpers) -> Message:
     if judgement.kind is Kind.BOUNCE and is_vague and return_path:
         # It names nobody and has an address to answer: a postmaster may write like a machine.
         judgement = Judgement(Kind.PERSONAL, judgement.signs)
-    date_value = header.first(b"date")
-    date = parse_date(raw_text(date_value)) if date_value else None
-    if date_value and date is None:
-        report(Defect.BAD_DATE)
-    _report_header(header, people, report)
-    if len(text) > limits.text:
-        report(Defect.TEXT_LIMIT)
-    subject_text = None if subject is None else decode_value(subject)
+    rest = Remainder(header, people, limits, parts, text, subject, tuple(met))
     message = Message(
         raw=raw,
-        from_=people.from_[0] if people.from_ else None,
-        from_all=people.from_,
-        sender=next(iter(people.read(b"sender")), None),
-        reply_to=people.read(b"reply-to"),
+        from_=sender,
+        from_all=people.read(b"from"),
         to=people.read(b"to"),
         cc=people.read(b"cc"),
-        bcc=people.read(b"bcc"),
-        subject=subject_text,
+        subject=subject,
         message_id=message_id(header.all(b"message-id")),
         in_reply_to=message_ids(header.all(b"in-reply-to")),
         references=message_ids(header.all(b"references")),
-        date=date,
         return_path=return_path,
         text=bodies.text,
         html=bodies.html,
@@ -144,7 +131,6 @@ def _read(raw: MailSource, limits: ReadingLimits, helpers: Helpers) -> Message:
         feedback_type=reports.feedback_type or None,
         original_message_id=_original_id(reports),
     )
-    rest = Remainder(header, limits, parts, text, subject_text, tuple(met))
     return postpone(message, rest)
 
 
@@ -182,53 +168,6 @@ def _asked(read_bounce: ReadBounce, data: MailSource, report: Report) -> tuple[B
         return ()
 
 
-class _People:
-    """Read address fields of one header."""
-
-    def __init__(self, header: HeaderBlock, limits: ReadingLimits, report: Report) -> None:
-        self._header = header
-        self._limits = limits
-        self._report = report
-        self._known: dict[bytes, tuple[HeaderAddress, ...]] = {}
-        self.from_ = self.read(b"from")
-
-    def read(self, name: bytes) -> tuple[HeaderAddress, ...]:
-        """Return the addresses of all fields of a name, in order; each is parsed once."""
-        if name not in self._known:
-            self._known[name] = self._parsed(name)
-        return self._known[name]
-
-    def _parsed(self, name: bytes) -> tuple[HeaderAddress, ...]:
-        found: list[HeaderAddress] = []
-        for value in self._header.all(name):
-            room = self._limits.addresses - len(found)
-            addresses, is_more = parse_addresses(value, limit=max(room, 0))
-            found += addresses
-            if is_more:
-                self._report(Defect.ADDRESS_LIMIT)
-                break
-        return tuple(found)
-
-
-def _report_header(header: HeaderBlock, people: _People, report: Report) -> None:
-    if not header.fields:
-        report(Defect.NO_HEADER)
-    fields = header.all(b"from")
-    first = people.from_[0] if people.from_ else None
-    if first is None or not first.address:
-        report(Defect.MISSING_FROM)
-    if len(fields) > 1 or len(people.from_) > 1 or (first and _has_two_marks(first.address)):
-        report(Defect.AMBIGUOUS_FROM)
-    if first and "@" in first.name and first.name.lower() != first.address.lower():
-        report(Defect.ADDRESS_IN_NAME)
-    if any(len(header.all(name)) > 1 for name in _ONCE):
-        report(Defect.DUPLICATE_FIELD)
-
-
-def _has_two_marks(address: str) -> bool:
-    return address.count("@") > 1 and not address.startswith('"')
-
-
 def _return_path(header: HeaderBlock) -> str | None:
     value = header.first(b"return-path")
     if value is None:
@@ -244,7 +183,7 @@ def _original_id(reports: Reports) -> str | None:
 
 
 def _bounces(
-    kind: Kind, reports: Reports, people: _People, header: HeaderBlock, text: str
+    kind: Kind, reports: Reports, people: People, header: HeaderBlock, text: str
 ) -> tuple[BounceReport, ...]:
     if reports.bounces or kind is not Kind.BOUNCE:
         return reports.bounces
@@ -253,7 +192,8 @@ def _bounces(
     if addresses:
         return tuple(report_for(address, text) for address in addresses)
     own = frozenset(
-        one.address.lower() for one in (*people.from_, *people.read(b"to"), *people.read(b"cc"))
+        one.address.lower()
+        for one in (*people.read(b"from"), *people.read(b"to"), *people.read(b"cc"))
     )
     found = bounces_in_text(text, own=own)
     if not found and reports.original:

@@ -1,6 +1,7 @@
 """Read what most mail is never asked for, when it is asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 
 import attrs
 
@@ -8,6 +9,7 @@ from mailrouting.reading.authentication import (
     AuthenticationResults,
     parse_authentication_results,
 )
+from mailrouting.reading.dates import parse_date
 from mailrouting.reading.forwarded import find_forwarded
 from mailrouting.reading.header_addresses import parse_addresses
 from mailrouting.reading.header_block import HeaderBlock
@@ -16,18 +18,21 @@ from mailrouting.reading.limits import ReadingLimits
 from mailrouting.reading.message import (
     Defect,
     Forwarded,
+    HeaderAddress,
     HeaderField,
     Message,
     Priority,
     Protection,
     ReplyView,
 )
+from mailrouting.reading.people import People
 from mailrouting.reading.protection import mail_protection
 from mailrouting.reading.reply import view_reply
 from mailrouting.reading.scan import Part
 
 __all__ = ["Remainder"]
 
+_ONCE = (b"subject", b"to", b"cc", b"message-id", b"date", b"content-type", b"sender", b"reply-to")
 _DELIVERY_NAMES = frozenset({b"delivered-to", b"x-original-to", b"envelope-to"})
 _PRIORITY_WORDS = {
     "1": Priority.HIGH,
@@ -48,10 +53,11 @@ _PRIORITY_WORDS = {
 class Remainder:
     """Know the fields of a `Message` that its reader postponed.
 
-    None of them adds a defect, unless its reading fails: so `defects` reads all of them.
+    `defects` reads all of them: what one of them meets is a defect whether it was asked for or not.
     """
 
     header: HeaderBlock
+    people: People
     limits: ReadingLimits
     parts: Sequence[Part]
     text: str
@@ -80,7 +86,45 @@ class Remainder:
     def _all_defects(self) -> tuple[Defect, ...]:
         for name in _READERS:
             self.value_of(name)
-        return (*self.defects, Defect.READER_FAULT) if self.has_failed else self.defects
+        found = dict.fromkeys(self.defects)
+        try:
+            found.update(dict.fromkeys(self._late_defects()))
+        except Exception:  # noqa: BLE001 - as above
+            self.has_failed = True
+        if self.has_failed:
+            found[Defect.READER_FAULT] = None
+        return tuple(found)
+
+    def _late_defects(self) -> Iterator[Defect]:
+        if self.header.first(b"date") and self.value_of("date") is None:
+            yield Defect.BAD_DATE
+        yield from _header_defects(self.header, self.people)
+        if len(self.text) > self.limits.text:
+            yield Defect.TEXT_LIMIT
+        if self.people.has_more:
+            yield Defect.ADDRESS_LIMIT
+
+
+def _header_defects(header: HeaderBlock, people: People) -> Iterator[Defect]:
+    if not header.names:
+        yield Defect.NO_HEADER
+    first = people.first(b"from")
+    if first is None or not first.address:
+        yield Defect.MISSING_FROM
+    if (
+        header.count(b"from") > 1
+        or len(people.read(b"from")) > 1
+        or (first and _has_two_marks(first.address))
+    ):
+        yield Defect.AMBIGUOUS_FROM
+    if first and "@" in first.name and first.name.lower() != first.address.lower():
+        yield Defect.ADDRESS_IN_NAME
+    if any(header.count(name) > 1 for name in _ONCE):
+        yield Defect.DUPLICATE_FIELD
+
+
+def _has_two_marks(address: str) -> bool:
+    return address.count("@") > 1 and not address.startswith('"')
 
 
 def _reply(mail: Remainder) -> ReplyView:
@@ -93,6 +137,23 @@ def _forwarded(mail: Remainder) -> Forwarded | None:
 
 def _protection(mail: Remainder) -> Protection | None:
     return mail_protection(mail.parts, mail.text[: mail.limits.text])
+
+
+def _sender(mail: Remainder) -> HeaderAddress | None:
+    return mail.people.first(b"sender")
+
+
+def _reply_to(mail: Remainder) -> tuple[HeaderAddress, ...]:
+    return mail.people.read(b"reply-to")
+
+
+def _bcc(mail: Remainder) -> tuple[HeaderAddress, ...]:
+    return mail.people.read(b"bcc")
+
+
+def _date(mail: Remainder) -> datetime | None:
+    value = mail.header.first(b"date")
+    return parse_date(raw_text(value)) if value else None
 
 
 def _date_text(mail: Remainder) -> str | None:
@@ -157,6 +218,10 @@ _READERS: dict[str, Callable[[Remainder], object]] = {
     "reply": _reply,
     "forwarded": _forwarded,
     "protection": _protection,
+    "sender": _sender,
+    "reply_to": _reply_to,
+    "bcc": _bcc,
+    "date": _date,
     "date_text": _date_text,
     "delivered_to": _delivered_to,
     "priority": _priority,

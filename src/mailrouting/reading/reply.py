@@ -12,6 +12,7 @@ from mailrouting.reading.quote_marks import (
     is_forward_marker,
     is_original_marker,
     is_rule,
+    may_begin,
     read_quoted_header,
 )
 
@@ -21,6 +22,7 @@ _MOST_LINES = 2000
 _LONGEST_SIGNATURE = 30
 _QUOTED_LINE = re.compile(r"[ \t]{0,3}>")
 _SIGNATURE_MARK = re.compile(r"(?:--|—|__|-- )[ \t\xa0]{0,3}")
+_MARKS = frozenset("-—_")
 _DECORATION = re.compile(r"[\s\-_=*#~+ᐧ—]{1,200}")
 _DEVICE = re.compile(
     r"[\s(<\[*]{0,5}(?:(?:sent|gesendet|envoyé|enviado|inviato|verzonden|sendt|skickat|skickades|lähetetty|wysłane|wysłano|отправлено|надіслано|küldve"
@@ -55,8 +57,10 @@ def view_reply(text: str, *, longest: int) -> ReplyView:
 def _mark_quotes(lines: Sequence[str], kinds: list[SpanKind]) -> None:
     index = 0
     is_attributed = False
+    here, above = may_begin(lines)
     while index < len(lines):
-        length = attribution_length(lines, index)
+        may_mark = index in here
+        length = attribution_length(lines, index) if may_mark or index in above else 0
         if length:
             begin, index = index, index + length
             if not _marked_quote_follows(lines, index):
@@ -66,7 +70,7 @@ def _mark_quotes(lines: Sequence[str], kinds: list[SpanKind]) -> None:
             index = _mark_quoted_lines(lines, kinds, index)
             is_attributed = True
             continue
-        if _earlier_mail_begins(lines, index):
+        if may_mark and _earlier_mail_begins(lines, index):
             if _QUOTED_LINE.match(lines[index]):
                 index = _mark_quoted_lines(lines, kinds, index)
                 continue
@@ -81,7 +85,7 @@ def _mark_quotes(lines: Sequence[str], kinds: list[SpanKind]) -> None:
                 continue
             _mark(kinds, index, len(lines))
             return
-        if is_attributed and _QUOTED_LINE.match(lines[index]):
+        if is_attributed and _is_quoted(lines[index]):
             _mark(kinds, index, index + 1)
         index += 1
     _mark_trailing_quote(lines, kinds)
@@ -114,11 +118,15 @@ def _marked_quote_follows(lines: Sequence[str], index: int) -> bool:
     return index < len(lines) and _QUOTED_LINE.match(lines[index]) is not None
 
 
+def _is_quoted(line: str) -> bool:
+    return line.startswith(">") or _QUOTED_LINE.match(line) is not None
+
+
 def _mark_quoted_lines(lines: Sequence[str], kinds: list[SpanKind], index: int) -> int:
     """Mark lines with `>` and blank lines between them; return the first line behind them."""
     begin = end = index
     while index < len(lines):
-        if _QUOTED_LINE.match(lines[index]):
+        if _is_quoted(lines[index]):
             end = index + 1
         elif lines[index].strip() and not _is_wrapped(lines, index):
             break
@@ -158,7 +166,12 @@ def _mark_signature(lines: Sequence[str], kinds: list[SpanKind]) -> None:
     for index in range(end - 1, max(end - _LONGEST_SIGNATURE, 0) - 1, -1):
         if kinds[index] is SpanKind.QUOTED:
             break
-        if _SIGNATURE_MARK.fullmatch(lines[index]) and any(line.strip() for line in lines[:index]):
+        line = lines[index]
+        if (
+            line[:1] in _MARKS
+            and _SIGNATURE_MARK.fullmatch(line)
+            and any(line.strip() for line in lines[:index])
+        ):
             _mark(kinds, index, end, SpanKind.SIGNATURE)
             end = index
     while (
@@ -182,13 +195,13 @@ def _mark(kinds: list[SpanKind], start: int, end: int, kind: SpanKind = SpanKind
 
 def _spans(text: str, lines: Sequence[str], kinds: Sequence[SpanKind]) -> tuple[Span, ...]:
     spans: list[Span] = []
-    start = position = 0
-    for index, line in enumerate(lines):
-        if index and kinds[index] is not kinds[index - 1]:
-            spans.append(Span(kinds[index - 1], start, position))
-            start = position
-        position = min(position + len(line) + 1, len(text))
-    spans.append(Span(kinds[-1], start, position))
+    position = first = 0
+    for index in range(1, len(lines) + 1):
+        if index == len(lines) or kinds[index] is not kinds[first]:
+            size = sum(map(len, lines[first:index])) + index - first  # with their line ends
+            start, position = position, min(position + size, len(text))
+            spans.append(Span(kinds[first], start, position))
+            first = index
     if position < len(text):
         spans.append(Span(SpanKind.VISIBLE, position, len(text)))
     return tuple(spans)

@@ -24,6 +24,8 @@ _ORIGINALS = frozenset({
     "message/rfc822", "message/global", "text/rfc822-headers", "message/rfc822-headers",
     "message/global-headers",
 })  # fmt: skip
+_FEEDBACK = "message/feedback-report"
+_KINDS = _DELIVERY | _DISPOSITION | {_FEEDBACK}
 _STATUS_VALUE = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _MOST_RECIPIENTS = 200
 _ACTION_WORDS = {
@@ -77,9 +79,9 @@ def read_reports(
     """
     found = Reports()
     for part in parts:
-        if not (trusts_any_place or _is_in_place(parts, part)):
-            continue
         kind = part.media.full
+        if kind not in _KINDS or not (trusts_any_place or _is_in_place(parts, part)):
+            continue
         if kind in _DELIVERY:
             blocks = _blocks(part_text(raw, part, report))
             bounces = found.bounces + tuple(_recipients(blocks, limits))
@@ -93,7 +95,7 @@ def read_reports(
                 is_receipt=True,
                 reported_id=message_id(fields.all(b"original-message-id")),
             )
-        elif kind == "message/feedback-report":
+        elif kind == _FEEDBACK:
             fields = _fields(part_text(raw, part, report), limits)
             value = decode_value(fields.first(b"feedback-type") or b"")
             found = attrs.evolve(found, feedback_type=value.lower())

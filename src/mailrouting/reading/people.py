@@ -1,0 +1,44 @@
+"""Read the address fields of one header."""
+
+from mailrouting.reading.header_addresses import parse_addresses
+from mailrouting.reading.header_block import HeaderBlock, Report
+from mailrouting.reading.limits import ReadingLimits
+from mailrouting.reading.message import Defect, HeaderAddress
+
+__all__ = ["People"]
+
+
+class People:
+    """Read address fields, each once."""
+
+    __slots__ = ("_header", "_known", "_limits", "_report", "has_more")
+
+    def __init__(self, header: HeaderBlock, limits: ReadingLimits, report: Report) -> None:
+        """Take the header; `report` is called when a field has too many addresses."""
+        self._header = header
+        self._limits = limits
+        self._report = report
+        self._known: dict[bytes, tuple[HeaderAddress, ...]] = {}
+        self.has_more: set[bytes] = set()
+
+    def read(self, name: bytes) -> tuple[HeaderAddress, ...]:
+        """Return the addresses of all fields of a name, in order; `name` is in lower case."""
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = self._parsed(name)
+        return known
+
+    def first(self, name: bytes) -> HeaderAddress | None:
+        """Return the first address of the fields of a name, if there is one."""
+        return next(iter(self.read(name)), None)
+
+    def _parsed(self, name: bytes) -> tuple[HeaderAddress, ...]:
+        found: tuple[HeaderAddress, ...] = ()
+        for value in self._header.all(name):
+            addresses, is_more = parse_addresses(value, limit=self._limits.addresses - len(found))
+            found += addresses
+            if is_more:
+                self.has_more.add(name)
+                self._report(Defect.ADDRESS_LIMIT)
+                break
+        return found
