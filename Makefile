@@ -7,10 +7,10 @@ FUZZ_SECONDS ?= 600
 SERVER_PACKAGES := dovecot-imapd dovecot-pop3d postfix
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash check format docs bench fuzz servers clean
+.PHONY: help demo test crash check format docs bench bench-fetch fuzz servers clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -96,6 +96,9 @@ docs: $(VENV)/.dev ## build the documentation into docs/_build
 
 bench: $(VENV)/.bench ## read generated mail beside the stdlib and imap-tools; print the ratios
 	@$(BIN)/python bench/bench_read.py
+
+bench-fetch: $(VENV)/.bench ## fetch from a local Dovecot beside imap-tools and django-helpdesk; print the ratios
+	@$(BIN)/python bench/bench_fetch.py
 
 fuzz: $(VENV)/.fuzz ## search FUZZ_SECONDS (600) for a mail that breaks the reader
 	@mkdir -p .fuzz/corpus

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -303,14 +304,11 @@ def _start(program, root, *, port, tls_port):
     return DovecotServer(root, process, port=port, tls_port=tls_port, log=log), log
 
 
-@pytest.fixture(scope="session")
-def dovecot(record_missing_server):
-    """Return a running Dovecot; skip where it is not installed."""
-    program = find_dovecot()
-    if program is None:
-        record_missing_server("Dovecot (Debian packages dovecot-core, dovecot-imapd)")
+@contextmanager
+def running(program, *, folder=None):
+    """Run a Dovecot of its own, with its files in a new folder there; stop and remove it."""
     # Not under pytest's own folder: nobody but us may enter that, and mail is kept by nobody.
-    root = Path(tempfile.mkdtemp(prefix="mr-dovecot-"))
+    root = Path(tempfile.mkdtemp(prefix="mr-dovecot-", dir=folder))
     root.chmod(0o755)
     _write_certificates(root)
     server, log = None, []
@@ -321,5 +319,17 @@ def dovecot(record_missing_server):
     if server is None:
         shutil.rmtree(root, ignore_errors=True)
         pytest.fail("Dovecot does not start:\n" + "".join(log))
-    yield server
-    server.stop()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def dovecot(record_missing_server):
+    """Return a running Dovecot; skip where it is not installed."""
+    program = find_dovecot()
+    if program is None:
+        record_missing_server("Dovecot (Debian packages dovecot-core, dovecot-imapd)")
+    with running(program) as server:
+        yield server
