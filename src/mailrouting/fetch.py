@@ -263,9 +263,11 @@ class Fetcher(Generic[Tx]):
                 account_ids=account_ids,
                 now=self.clock(),
             )
-            if not claims:
+            for row in claims.quarantined:
+                done[row.id] = attempts.note_quarantined(row)
+            if not claims.claimed:
                 break
-            for claim in claims:
+            for claim in claims.claimed:
                 # Due again while the others were tried: no endless run.
                 if claim.row.id in done or self.stopping():
                     attempts.give_back(claim)

@@ -15,6 +15,7 @@ import attrs
 
 from mailrouting.accounts import EmailAccount
 from mailrouting.auth import Credential
+from mailrouting.reading import MailSource
 from mailrouting.records import Uid
 
 __all__ = [
@@ -84,12 +85,12 @@ class RawMail:
 
     Attributes:
         uid: Which mail.
-        raw: Its bytes, whole.
+        raw: Its bytes, whole; a large one is a memory map.
         received_at: INTERNALDATE; None when not told or senseless.
     """
 
     uid: Uid
-    raw: bytes = attrs.field(repr=False)
+    raw: MailSource = attrs.field(repr=False)
     received_at: datetime | None = None
 
 

@@ -17,10 +17,10 @@ from mailrouting.testing.conformance import AccountStoreConformance, StorageConf
 class PutsOneByOne(SqliteStorage):
     """Each mail of a batch is a transaction of its own."""
 
-    def intake_put(self, mails, *, lease, now=None):
+    def intake_put(self, mails, **options):
         results = []
         for mail in mails:
-            results += super().intake_put([mail], lease=lease, now=now)
+            results += super().intake_put([mail], **options)
         return tuple(results)
 
 
@@ -45,7 +45,7 @@ class CountsAttemptsLater(SqliteStorage):
 
     def intake_claim(self, **options):
         claims = super().intake_claim(**options)
-        for claim in claims:
+        for claim in claims.claimed:
             self._executor.execute(
                 "UPDATE mailrouting_intake SET attempts = attempts - 1 WHERE id = ?",
                 (claim.row.id,),
@@ -90,11 +90,11 @@ class ConcludesAgain(MemoryStorage):
 class TrustsGreaterUidvalidity(MemoryStorage):
     """Only a greater uidvalidity begins a generation."""
 
-    def stream_open(self, lease, *, uidvalidity, uidnext, cutoff=None):
+    def stream_open(self, lease, *, uidvalidity, uidnext, **options):
         numbering = self._leased(lease).numbering
         if numbering and uidvalidity and uidvalidity < numbering.uidvalidity:
             uidvalidity = numbering.uidvalidity
-        return super().stream_open(lease, uidvalidity=uidvalidity, uidnext=uidnext, cutoff=cutoff)
+        return super().stream_open(lease, uidvalidity=uidvalidity, uidnext=uidnext, **options)
 
 
 class CutsAtNul(MemoryStorage):
@@ -138,11 +138,11 @@ class IgnoresLostLeases(MemoryStorage):
 class OverwritesPositions(MemoryStorage):
     """A position that holds another mail is taken away from it."""
 
-    def intake_put(self, mails, *, lease, now=None):
+    def intake_put(self, mails, **options):
         for mail in mails:
             if mail.position:
                 self._slots_at(mail.position).pop(mail.position.uid, None)
-        return super().intake_put(mails, lease=lease, now=now)
+        return super().intake_put(mails, **options)
 
 
 class WorksAfterClose(MemoryStorage):

@@ -40,7 +40,9 @@ def storage(request, tmp_path):
 
 def _claimed(storage):
     storage.intake_put([MAIL], lease=None)
-    (claim,) = storage.intake_claim(worker="w", limit=1, visibility_seconds=60, max_attempts=3)
+    (claim,) = storage.intake_claim(
+        worker="w", limit=1, visibility_seconds=60, max_attempts=3
+    ).claimed
     return claim
 
 

@@ -1,10 +1,11 @@
 """Identities: what they ignore and what they tell apart."""
 
+import mmap
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from mailrouting.reading import identify
+from mailrouting.reading import delivery_identity, identify
 
 MAIL = (
     b"Received: from a by b; Mon, 2 Mar 2026 09:00:00 +0000\r\n"
@@ -83,10 +84,7 @@ def test_anything_has_an_identity(raw):
     """Rubbish is identified, as hex digests of a known version."""
     identity = identify(raw)
     assert identity.version == 1
-    assert all(
-        len(bytes.fromhex(d)) == 32
-        for d in (identity.fingerprint, identity.delivery, identity.content)
-    )
+    assert all(len(bytes.fromhex(d)) == 32 for d in (identity.fingerprint, identity.content))
 
 
 def test_a_body_without_header_is_a_body():
@@ -101,3 +99,37 @@ def test_a_forged_twin_with_another_answer_address_is_another_mail():
     assert identify(b"Received: by mx\r\n" + true).content == content
     assert identify(b"Reply-To: eve@evil.example\r\n" + true).content != content
     assert identify(true.replace(b"today", b"later")).content != content
+
+
+@pytest.mark.parametrize("ends", [b"\r\n", b"\n", b"\r"])
+@pytest.mark.parametrize("shift", range(-4, 5))
+def test_large_mail_is_the_same_wherever_a_slice_ends(shift, ends):
+    """Line ends and the header's end count the same at every place of a large mail."""
+    padding = b"X-Padding: " + b"x" * (256 * 1024 - 60 + shift) + b"\n"
+    plain = b"Message-ID: <1@example.org>\n" + padding + b"Subject: b\n\n\nbody\0\n\n\n" * 3
+    assert identify(plain.replace(b"\n", ends)) == identify(plain.rstrip(b"\n"))
+
+
+def test_a_memory_map_has_the_identity_of_its_bytes(tmp_path):
+    """A file is named as its bytes are."""
+    raw = MAIL + b"line\r\n" * 100_000
+    (tmp_path / "mail").write_bytes(raw)
+    with (
+        (tmp_path / "mail").open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+    ):
+        assert identify(mapped) == identify(raw)
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n", b"\r\n\r\n"])
+def test_the_header_alone_tells_the_delivery(end):
+    """The header names the delivery, with or without the line that ends it."""
+    header = MAIL.partition(b"\r\n\r\n")[0]
+    assert delivery_identity(header + end) == identify(MAIL).delivery
+
+
+def test_mail_that_nothing_names_has_no_delivery():
+    """Without Message-ID and Received no delivery is told from another."""
+    assert identify(b"Date: Mon, 2 Mar 2026 09:00:00 +0000\r\n\r\nx").delivery == ""
+    assert delivery_identity(b"Subject: a\r\n") == ""
+    assert identify(b"Received: a\r\n\r\n").delivery != ""

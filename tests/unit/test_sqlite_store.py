@@ -72,7 +72,7 @@ def claim(storage, limit=1):
     """Claim rows."""
     return storage.intake_claim(
         worker="w", limit=limit, visibility_seconds=60, max_attempts=9, now=NOW
-    )
+    ).claimed
 
 
 def tickets(path):
@@ -676,10 +676,10 @@ def test_failure_without_an_error(storage):
     put(storage)
     claim(storage)
     later = NOW.replace(hour=1)
-    assert (
-        storage.intake_claim(worker="w", limit=1, visibility_seconds=60, max_attempts=1, now=later)
-        == ()
+    claims = storage.intake_claim(
+        worker="w", limit=1, visibility_seconds=60, max_attempts=1, now=later
     )
+    assert claims.claimed == ()
     (row,) = storage.intake_rows(state=IntakeState.DONE)
     assert "died" in row.outcome.reason
 

@@ -203,7 +203,7 @@ def _run(state: Path) -> None:
 def _mail_lines(report: FetchReport, storage: SqliteStorage) -> Iterator[str]:
     for converted in report.converted:
         outcome = converted.outcome
-        subject = read(storage.intake_raw(converted.intake_id)).subject or "(no subject)"
+        subject = read(storage.intake_raw(converted.intake_id)[:]).subject or "(no subject)"
         if outcome is None:
             yield f"{report.account_id:8} {'later':11} {'':10} {subject}"
             continue

@@ -16,7 +16,15 @@ from mailrouting.hooks import Event, Listener
 from mailrouting.intake.calling import ours, storable
 from mailrouting.intake.converting import Converter
 from mailrouting.intake.reports import Converted
-from mailrouting.records import Claim, Conclusion, Failure, Outcome, OutcomeKind, TryLater
+from mailrouting.records import (
+    Claim,
+    Conclusion,
+    Failure,
+    IntakeRow,
+    Outcome,
+    OutcomeKind,
+    TryLater,
+)
 
 __all__ = ["Attempts"]
 
@@ -53,6 +61,11 @@ class Attempts(Generic[Tx]):
             return self._attempt(claim, directory)
         except StaleWriteError as error:  # somebody else took it over: theirs is the outcome
             return Converted(intake_id=claim.row.id, outcome=None, failure=_failure("claim", error))
+
+    def note_quarantined(self, row: IntakeRow) -> Converted:
+        """Tell of a row that got its outcome instead of another try."""
+        self.tell(row.account_id, Event.QUARANTINED, f"intake {row.id}: not tried again")
+        return Converted(intake_id=row.id, outcome=row.outcome, failure=row.failure)
 
     def give_back(self, claim: Claim) -> None:
         """End a claim that was not tried; the attempt does not count."""

@@ -75,7 +75,7 @@ class Converter(Generic[Tx]):
         row = claim.row
         copies = Copies(row=row, others=self._copies(claim))
         explained = explain(
-            claim.raw,
+            claim.raw[:],
             account=row.account_id,
             directory=directory,
             threads=self.storage,

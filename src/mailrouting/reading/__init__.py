@@ -20,7 +20,11 @@ from mailrouting.reading.helpers import (
     TnefFile as TnefFile,
 )
 from mailrouting.reading.html_text import html_to_text as html_to_text
-from mailrouting.reading.identity import MailIdentity as MailIdentity, identify as identify
+from mailrouting.reading.identity import (
+    MailIdentity as MailIdentity,
+    delivery_identity as delivery_identity,
+    identify as identify,
+)
 from mailrouting.reading.limits import ReadingLimits as ReadingLimits
 from mailrouting.reading.message import (
     Attachment as Attachment,
@@ -69,6 +73,7 @@ __all__ = [
     "TextCharset",
     "TnefContents",
     "TnefFile",
+    "delivery_identity",
     "html_to_text",
     "identify",
     "parse_authentication_results",

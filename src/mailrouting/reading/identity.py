@@ -6,14 +6,18 @@ has a version, because what was stored under one recipe must not be compared wit
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import attrs
 
-__all__ = ["IDENTITY_VERSION", "MailIdentity", "identify"]
+from mailrouting.reading.message import MailSource
+
+__all__ = ["IDENTITY_VERSION", "MailIdentity", "delivery_identity", "identify"]
 
 IDENTITY_VERSION = 1
+
+_SLICE = 256 * 1024
 
 # What mail stores write into the header of a mail that they keep (mbox, Maildir, Thunderbird).
 _STORE_FIELDS = frozenset(
@@ -36,14 +40,15 @@ _BARE_ADDRESS = re.compile(rb"[^\s<>,;:()\"]{1,998}@[^\s<>,;:()\"]{1,998}")
 
 @attrs.frozen(kw_only=True)
 class MailIdentity:
-    """Hold three names of one mail, each a SHA-256 in hex digits.
+    """Hold three names of one mail, each a SHA-256 in hex digits or empty.
 
     Attributes:
         version: The recipe. Only identities of one version can be compared.
         fingerprint: The same delivery, seen again: every byte but what servers change (line ends,
             NUL, fields that a store adds, final newlines).
         delivery: The same delivery although a server renders its body anew: Message-ID, all
-            Received fields, Date.
+            Received fields, Date. Empty, and equal to no other, for a mail with neither a
+            Message-ID nor a Received field.
         content: The same mail in two mailboxes: Message-ID, address in From, Date, Reply-To, body.
             Whoever forges a twin to have the true mail taken for its copy gains nothing: all that
             an answer needs is the same.
@@ -55,8 +60,10 @@ class MailIdentity:
     content: str
 
 
-def identify(raw: bytes, *, received_at: datetime | None = None) -> MailIdentity:
+def identify(raw: MailSource, *, received_at: datetime | None = None) -> MailIdentity:
     r"""Compute the identity of a mail. Never raises; linear in its size.
+
+    A memory map is digested in slices, so that a large mail costs no copy of itself.
 
     >>> one = identify(b"Message-ID: <1@example.org>\r\n\r\nhello\r\n")
     >>> one == identify(b"Status: RO\nMessage-ID: <1@example.org>\n\nhello\n\n")
@@ -68,18 +75,18 @@ def identify(raw: bytes, *, received_at: datetime | None = None) -> MailIdentity
             nor a Message-ID field: two of those may be alike and yet be two mails. A time without
             a zone is read as UTC.
     """
-    # Servers show NUL as NUL (POP3) or as 0x80 (IMAP); line ends and final newlines vary too.
-    text = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\0", b"\x80").rstrip(b"\n")
-    header, body = _split(text)
+    header, pieces = _parts(raw)
     fields = [field for field in _fields(header) if not _is_store_field(field[0])]
     received = _values(fields, b"received")
     message_ids = _values(fields, b"message-id")
 
-    names = hashlib.sha256()
+    names, body = hashlib.sha256(), hashlib.sha256()
     for name, lines in fields:
         names.update(name + b":" + lines + b"\n")
     names.update(b"\n")
-    names.update(body)
+    for piece in pieces:
+        names.update(piece)
+        body.update(piece)
     if received_at is not None and not received and not message_ids:
         names.update(b"\n" + _utc(received_at).isoformat().encode())
 
@@ -87,9 +94,7 @@ def identify(raw: bytes, *, received_at: datetime | None = None) -> MailIdentity
     return MailIdentity(
         version=IDENTITY_VERSION,
         fingerprint=names.hexdigest(),
-        delivery=_digest(
-            [b"delivery", *message_ids, b"", *received, b"", *_values(fields, b"date")]
-        ),
+        delivery=_delivery(fields),
         content=_digest(
             [
                 b"content",
@@ -100,19 +105,87 @@ def identify(raw: bytes, *, received_at: datetime | None = None) -> MailIdentity
                 *_values(fields, b"date"),
                 b"",
                 *_values(fields, b"reply-to"),
-                hashlib.sha256(body).hexdigest().encode(),
+                body.hexdigest().encode(),
             ]
         ),
     )
 
 
-def _split(text: bytes) -> tuple[bytes, bytes]:
-    if text.startswith(b"From "):  # the separator line of an mbox is its store's
-        text = text.partition(b"\n")[2]
-    if text.startswith(b"\n"):
-        return b"", text[1:]
-    header, _, body = text.partition(b"\n\n")
-    return header, body
+def delivery_identity(header: bytes) -> str:
+    r"""Compute `MailIdentity.delivery` of a mail from its header alone. Never raises.
+
+    >>> header = b"Message-ID: <1@example.org>\r\n\r\n"
+    >>> delivery_identity(header) == identify(header + b"hello\r\n").delivery
+    True
+
+    Args:
+        header: The header section; the empty line that ends it may be there or not.
+    """
+    return _delivery(_fields(_parts(header)[0]))
+
+
+def _delivery(fields: list[tuple[bytes, bytes]]) -> str:
+    received = _values(fields, b"received")
+    message_ids = _values(fields, b"message-id")
+    if not received and not message_ids:
+        return ""
+    return _digest([b"delivery", *message_ids, b"", *received, b"", *_values(fields, b"date")])
+
+
+def _normalised(raw: MailSource) -> Iterator[bytes]:
+    """Yield the mail in slices, without what servers change.
+
+    They show NUL as NUL (POP3) or as 0x80 (IMAP); line ends and final newlines vary too.
+    """
+    size = len(raw)
+    start = newlines = 0
+    while start < size:
+        end = min(start + _SLICE, size)
+        piece = raw[start:end]
+        if end < size and piece.endswith(b"\r"):  # its LF may be the next octet
+            piece, end = piece[:-1], end - 1
+        start = end
+        piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\0", b"\x80")
+        text = piece.rstrip(b"\n")
+        if text:
+            yield b"\n" * newlines + text
+            newlines = 0
+        newlines += len(piece) - len(text)
+
+
+def _parts(raw: MailSource) -> tuple[bytes, Iterator[bytes]]:
+    """Return header and body; the body in slices."""
+    pieces = _normalised(raw)
+    head = bytearray()
+    start: int | None = None
+    searched = 0
+    for piece in pieces:
+        head += piece
+        if start is None:
+            start = _start(head)
+        if start is None:
+            continue
+        if head.startswith(b"\n", start):
+            return b"", _chained(head[start + 1 :], pieces)
+        end = head.find(b"\n\n", max(start, searched - 1))
+        if end >= 0:
+            return bytes(head[start:end]), _chained(head[end + 2 :], pieces)
+        searched = len(head)
+    return bytes(head[len(head) if start is None else start :]), pieces
+
+
+def _start(head: bytearray) -> int | None:
+    """Return where the header begins; None while that cannot be told."""
+    if not head.startswith(b"From "):
+        return 0
+    # The separator line of an mbox is its store's.
+    end = head.find(b"\n")
+    return end + 1 if end >= 0 else None
+
+
+def _chained(first: bytearray, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield bytes(first)
+    yield from rest
 
 
 def _fields(header: bytes) -> list[tuple[bytes, bytes]]:

@@ -15,6 +15,7 @@ from mailrouting.records.decisions import (
 )
 from mailrouting.records.intake import (
     Claim,
+    Claims,
     Conclusion,
     Envelope,
     Failure,
@@ -23,6 +24,7 @@ from mailrouting.records.intake import (
     IntakeState,
     Lease,
     MailboxKey,
+    Pause,
     Position,
     PositionState,
     PutResult,
@@ -49,6 +51,7 @@ __all__ = [
     "Action",
     "Authenticity",
     "Claim",
+    "Claims",
     "Conclusion",
     "Decision",
     "EntryDraft",
@@ -62,6 +65,7 @@ __all__ = [
     "MailboxKey",
     "Outcome",
     "OutcomeKind",
+    "Pause",
     "Position",
     "PositionState",
     "PutResult",

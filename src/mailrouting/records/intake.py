@@ -6,12 +6,13 @@ from datetime import datetime
 import attrs
 
 from mailrouting.auth import MailProtocol
-from mailrouting.reading import MailIdentity
+from mailrouting.reading import MailIdentity, MailSource
 from mailrouting.records.decisions import Outcome, OutcomeKind
 from mailrouting.records.tickets import TicketId
 
 __all__ = [
     "Claim",
+    "Claims",
     "Conclusion",
     "Envelope",
     "Failure",
@@ -20,6 +21,7 @@ __all__ = [
     "IntakeState",
     "Lease",
     "MailboxKey",
+    "Pause",
     "Position",
     "PositionState",
     "PutResult",
@@ -84,12 +86,15 @@ class Stream:
         generation: Counts up when the server's numbering began anew.
         cutoff: Mail that arrived before is left alone, in every generation; None: all is taken.
         is_new: True when this generation began with this opening.
+        first_uidnext: What the server told as its next UID when this generation began: mail with a
+            lower one was there already. None when it did not tell.
     """
 
     mailbox: MailboxKey
     generation: int
     cutoff: datetime | None
     is_new: bool
+    first_uidnext: int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -111,7 +116,7 @@ class IntakeMail:
 
     Attributes:
         account_id: The account that it was fetched for.
-        raw: The mail, byte for byte.
+        raw: The mail, byte for byte. A memory map must stay as it is until the put has returned.
         identity: From `mailrouting.reading.identify`.
         position: Where it stands on the server; None for pushed mail.
         received_at: When the server received it (INTERNALDATE), if told.
@@ -119,7 +124,7 @@ class IntakeMail:
     """
 
     account_id: str
-    raw: bytes = attrs.field(repr=False)
+    raw: MailSource = attrs.field(repr=False)
     identity: MailIdentity
     position: Position | None = None
     received_at: datetime | None = None
@@ -186,8 +191,10 @@ class IntakeRow:
         received_at: When the server received it, if told.
         next_attempt_at: Not before this time; None: now.
         failure: How the last attempt failed.
-        outcome: Set once, when `state` is `DONE`.
+        outcome: Set when `state` is `DONE`.
         envelope: For pushed mail.
+        reopened: How often an outcome was taken back.
+        has_raw: False when the mail's bytes were purged or erased.
     """
 
     id: int
@@ -202,6 +209,8 @@ class IntakeRow:
     failure: Failure | None = None
     outcome: Outcome | None = None
     envelope: Envelope | None = None
+    reopened: int = 0
+    has_raw: bool = True
 
 
 @attrs.frozen(kw_only=True)
@@ -211,12 +220,39 @@ class Claim:
     Attributes:
         row: The row; its `attempts` counts this one.
         token: Changes with every claim of the row; a write with an old one is refused.
-        raw: The mail.
+        raw: The mail; a large one is a memory map.
     """
 
     row: IntakeRow
     token: int
-    raw: bytes = attrs.field(repr=False)
+    raw: MailSource = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Claims:
+    """Say what came of claiming.
+
+    Attributes:
+        claimed: What is to be converted now.
+        quarantined: Rows that were tried too often, or whose mail is not to be had: they got their
+            outcome instead, and somebody should be told.
+    """
+
+    claimed: tuple[Claim, ...] = ()
+    quarantined: tuple[IntakeRow, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Pause:
+    """Say that a person keeps an account from being fetched.
+
+    Attributes:
+        because: Why, for the operator.
+        since: When it began.
+    """
+
+    because: str
+    since: datetime
 
 
 @attrs.frozen(kw_only=True)

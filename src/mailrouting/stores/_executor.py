@@ -7,12 +7,20 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 
-__all__ = ["Executor", "SqlDialect", "SqlValue"]
+__all__ = ["MANY", "Executor", "SqlDialect", "SqlValue", "marks"]
 
 Tx_co = TypeVar("Tx_co", covariant=True)
 
 SqlValue = str | int | bytes | None
 """All that goes into a statement: times are whole microseconds, the rest is JSON."""
+
+MANY = 500
+"""Parameters of one statement; older SQLite takes 999 at most."""
+
+
+def marks(values: Sequence[object]) -> str:
+    """Return as many parameters as there are values."""
+    return ", ".join("?" * len(values))
 
 
 @attrs.frozen(kw_only=True)
@@ -46,6 +54,10 @@ class Executor(Protocol[Tx_co]):
 
     def execute(self, sql: str, parameters: Sequence[SqlValue]) -> None:
         """Run a statement whose rows nobody asks for."""
+        ...
+
+    def execute_many(self, sql: str, parameters: Sequence[Sequence[SqlValue]]) -> None:
+        """Run a statement once for each set of parameters."""
         ...
 
     def rows(self, sql: str, parameters: Sequence[SqlValue]) -> Sequence[tuple[Any, ...]]:

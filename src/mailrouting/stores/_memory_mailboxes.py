@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 
 import attrs
 
+from mailrouting.auth import MailProtocol
 from mailrouting.errors import StorageUnavailableError, TransactionMisuseError
+from mailrouting.reading import MailIdentity
 from mailrouting.records import (
     IntakeRow,
     IntakeState,
@@ -21,6 +23,8 @@ from mailrouting.records import (
     Unacknowledged,
 )
 from mailrouting.stores._values import (
+    FAR_AHEAD,
+    LONGEST_WAIT,
     Numbering,
     lost_lease,
     refuse_foreign_positions,
@@ -35,6 +39,7 @@ __all__ = ["Intake", "MemoryMailboxes", "Slot"]
 class _Mailbox:
     token: int = 0
     lease: Lease | None = None
+    taken_at: datetime | None = None
     numbering: Numbering | None = None
     cutoff: datetime | None = None
 
@@ -50,12 +55,21 @@ class Intake:
     row: IntakeRow
     raw: bytes
     claim_token: int = 0
+    claimed_at: datetime | None = None
     claimed_until: datetime | None = None
     claimed_by: str = ""
 
     def is_due(self, now: datetime) -> bool:
-        later = (self.row.next_attempt_at, self.claimed_until)
-        return all(time is None or time <= now for time in later)
+        return self._waited(now) and not self._is_held(now)
+
+    def _waited(self, now: datetime) -> bool:
+        until = self.row.next_attempt_at
+        return until is None or not now < until <= now + LONGEST_WAIT
+
+    def _is_held(self, now: datetime) -> bool:
+        if self.claimed_at is None or self.claimed_until is None:
+            return False
+        return self.claimed_until > now and self.claimed_at <= now + FAR_AHEAD
 
     def end(self, outcome: Outcome) -> None:
         self.row = attrs.evolve(self.row, state=IntakeState.DONE, outcome=outcome)
@@ -116,9 +130,15 @@ class MemoryMailboxes:
         now = now or self._clock()
         with self._changing(mailbox, owner, now):
             state = self._mailboxes.setdefault(mailbox, _Mailbox())
-            if state.lease is not None and state.lease.expires_at > now:
+            if (
+                state.lease is not None
+                and state.taken_at is not None
+                and state.lease.expires_at > now
+                and state.taken_at <= now + FAR_AHEAD
+            ):
                 return None
             state.token += 1
+            state.taken_at = now
             state.lease = Lease(
                 mailbox=mailbox,
                 owner=owner,
@@ -131,9 +151,11 @@ class MemoryMailboxes:
         self, lease: Lease, *, ttl_seconds: float, now: datetime | None = None
     ) -> Lease:
         """See `Storage.lease_renew`."""
-        expires_at = (now or self._clock()) + timedelta(seconds=ttl_seconds)
+        now = now or self._clock()
+        expires_at = now + timedelta(seconds=ttl_seconds)
         with self._changing(expires_at):
             state = self._leased(lease)
+            state.taken_at = now
             state.lease = attrs.evolve(lease, expires_at=expires_at)
             return state.lease
 
@@ -151,6 +173,7 @@ class MemoryMailboxes:
         uidvalidity: int | None,
         uidnext: int | None,
         cutoff: datetime | None = None,
+        renumbered: bool = False,
     ) -> Stream:
         """See `Storage.stream_open`."""
         with self._changing(cutoff):
@@ -158,15 +181,18 @@ class MemoryMailboxes:
             before = state.numbering
             if before is None:
                 state.cutoff = cutoff
-                after = Numbering(generation=1, uidvalidity=uidvalidity, uidnext=uidnext)
+                after = Numbering.first(uidvalidity=uidvalidity, uidnext=uidnext)
             else:
-                after = before.opened(uidvalidity=uidvalidity, uidnext=uidnext)
+                after = before.opened(
+                    uidvalidity=uidvalidity, uidnext=uidnext, renumbered=renumbered
+                )
             state.numbering = after
             return Stream(
                 mailbox=lease.mailbox,
                 generation=after.generation,
                 cutoff=state.cutoff,
                 is_new=before is None or before.generation != after.generation,
+                first_uidnext=after.first_uidnext,
             )
 
     def positions(
@@ -176,6 +202,21 @@ class MemoryMailboxes:
         with self._reading():
             slots = self._slots.get((mailbox, generation), {})
             return {uid: self._state_of(slots[uid]) for uid in uids if uid in slots}
+
+    def latest_positions(
+        self, mailbox: MailboxKey, generation: int, *, limit: int
+    ) -> tuple[tuple[Uid, MailIdentity], ...]:
+        """See `Storage.latest_positions`."""
+        with self._reading():
+            slots = self._slots.get((mailbox, generation), {})
+            found = [(uid, slot.intake_id) for uid, slot in slots.items() if slot.intake_id]
+            if mailbox.protocol is MailProtocol.POP3:
+                found.sort(key=lambda item: (item[1], item[0]), reverse=True)
+            else:
+                found.sort(key=lambda item: uid_order(item[0]), reverse=True)
+            return tuple(
+                (uid, self._intake[intake_id].row.identity) for uid, intake_id in found[:limit]
+            )
 
     def _state_of(self, slot: Slot) -> PositionState:
         outcome = self._intake[slot.intake_id].row.outcome if slot.intake_id else None

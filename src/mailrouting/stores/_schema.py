@@ -78,6 +78,43 @@ _MIGRATIONS = (
             health {text} NOT NULL
         )""",
     ),
+    (
+        "ALTER TABLE mailrouting_mailbox ADD COLUMN first_uidnext {integer}",
+        "ALTER TABLE mailrouting_mailbox ADD COLUMN lease_taken_at {integer}",
+        "ALTER TABLE mailrouting_intake ADD COLUMN claimed_at {integer}",
+        "ALTER TABLE mailrouting_intake ADD COLUMN reopened {integer} NOT NULL DEFAULT 0",
+        "ALTER TABLE mailrouting_intake ADD COLUMN has_raw {integer} NOT NULL DEFAULT 1",
+        # A row with a key has no bytes of its own: they are in the spool.
+        "ALTER TABLE mailrouting_raw ADD COLUMN spool_key {text}",
+        """CREATE INDEX mailrouting_raw_spooled
+            ON mailrouting_raw (spool_key) WHERE spool_key IS NOT NULL""",
+        "CREATE INDEX mailrouting_intake_delivery ON mailrouting_intake (account_id, delivery)",
+        """CREATE INDEX mailrouting_intake_account_open
+            ON mailrouting_intake (account_id, id) WHERE outcome_kind IS NULL""",
+        """CREATE INDEX mailrouting_intake_quarantined
+            ON mailrouting_intake (id) WHERE outcome_kind = 'quarantined'""",
+        "CREATE INDEX mailrouting_intake_kept ON mailrouting_intake (stored_at) WHERE has_raw = 1",
+        # What waits is found by the index of open rows, and most rows are done.
+        "DROP INDEX mailrouting_intake_state",
+        """CREATE INDEX mailrouting_position_latest
+            ON mailrouting_position (mailbox_id, generation, length(uid), uid)""",
+        """CREATE TABLE mailrouting_desk_health (
+            desk {text} PRIMARY KEY,
+            health {text} NOT NULL
+        )""",
+        """CREATE TABLE mailrouting_pause (
+            account_id {text} PRIMARY KEY,
+            because {text} NOT NULL,
+            since {integer} NOT NULL
+        )""",
+        """CREATE TABLE mailrouting_hit (
+            bucket {text} NOT NULL,
+            counted {text} NOT NULL,
+            hit_at {integer} NOT NULL
+        )""",
+        "CREATE INDEX mailrouting_hit_counted ON mailrouting_hit (bucket, counted, hit_at)",
+        "CREATE INDEX mailrouting_hit_age ON mailrouting_hit (bucket, hit_at)",
+    ),
 )
 
 VERSION = len(_MIGRATIONS)

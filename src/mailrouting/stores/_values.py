@@ -1,20 +1,18 @@
-"""Share what our stores need: rules, checks, and texts and numbers for columns (floor 6)."""
+"""Share what our stores need: rules, checks and numbers for columns (floor 6)."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TypeVar
+from typing import Self, TypeVar, overload
 
 import attrs
 
 from mailrouting.errors import RecordNotFoundError, StaleWriteError
-from mailrouting.health import AccountHealth, HealthState, Trouble
 from mailrouting.records import (
     Claim,
-    Envelope,
     Failure,
     IntakeMail,
+    IntakeRow,
     Lease,
     Outcome,
     OutcomeKind,
@@ -23,28 +21,38 @@ from mailrouting.records import (
 )
 
 __all__ = [
+    "FAR_AHEAD",
+    "LONGEST_WAIT",
+    "REOPENABLE",
     "Numbering",
+    "choose",
     "chunks",
-    "envelope_from_text",
-    "envelope_to_text",
-    "failure_from_text",
-    "failure_to_text",
-    "health_from_text",
-    "health_to_text",
+    "erased_outcome",
+    "instant",
     "lost_claim",
     "lost_lease",
+    "lost_mail_outcome",
     "micros",
     "moment",
     "no_intake",
-    "outcome_from_text",
-    "outcome_to_text",
+    "no_raw",
     "quarantine_outcome",
     "refuse_foreign_positions",
+    "refuse_reopening",
     "refuse_unplaced_mail",
     "refuse_unstorable",
     "uid_order",
     "utc_now",
 ]
+
+FAR_AHEAD = timedelta(hours=1)
+"""A hold made so long after now was made by a clock that is wrong (S25)."""
+
+LONGEST_WAIT = timedelta(hours=25)
+"""A wait that is longer was meant by a clock that is wrong: nobody waits longer than a day (S25)."""
+
+REOPENABLE = frozenset({OutcomeKind.QUARANTINED, OutcomeKind.FILTERED})
+"""Outcomes that wrote nothing for the host."""
 
 _T = TypeVar("_T")
 
@@ -116,24 +124,38 @@ class Numbering:
         generation: Ours; counts up only.
         uidvalidity: The last one told.
         uidnext: The last one told in this generation.
+        first_uidnext: The one told when this generation began.
     """
 
     generation: int
     uidvalidity: int | None
     uidnext: int | None
+    first_uidnext: int | None
 
-    def opened(self, *, uidvalidity: int | None, uidnext: int | None) -> "Numbering":
+    @classmethod
+    def first(cls, *, uidvalidity: int | None, uidnext: int | None) -> Self:
+        """Return the numbering of the first opening ever."""
+        return cls(generation=1, uidvalidity=uidvalidity, uidnext=uidnext, first_uidnext=uidnext)
+
+    def opened(
+        self, *, uidvalidity: int | None, uidnext: int | None, renumbered: bool
+    ) -> "Numbering":
         """Return the numbering after an opening; what the server did not tell is no evidence."""
         is_new = (
-            self.uidvalidity is not None
-            and uidvalidity is not None
-            and uidvalidity != self.uidvalidity
-        ) or (self.uidnext is not None and uidnext is not None and uidnext < self.uidnext)
+            renumbered
+            or (
+                self.uidvalidity is not None
+                and uidvalidity is not None
+                and uidvalidity != self.uidvalidity
+            )
+            or (self.uidnext is not None and uidnext is not None and uidnext < self.uidnext)
+        )
         kept = None if is_new else self.uidnext
         return Numbering(
             generation=self.generation + is_new,
             uidvalidity=self.uidvalidity if uidvalidity is None else uidvalidity,
             uidnext=kept if uidnext is None else uidnext,
+            first_uidnext=uidnext if is_new else self.first_uidnext,
         )
 
 
@@ -156,6 +178,33 @@ def no_intake(intake_id: int) -> RecordNotFoundError:
     return RecordNotFoundError(f"there is no intake {intake_id}")
 
 
+def no_raw(intake_id: int) -> RecordNotFoundError:
+    """Make the error of asking for bytes that were purged or erased."""
+    return RecordNotFoundError(
+        f"the mail of intake {intake_id} was purged or erased",
+        hint="What is kept is its row: identity, outcome and trace.",
+    )
+
+
+def refuse_reopening(row: IntakeRow) -> None:
+    """Refuse to take back an outcome that wrote for the host, or that is not there.
+
+    Raises:
+        StaleWriteError: It is one of these.
+        RecordNotFoundError: There is no mail to try anew.
+    """
+    kind = row.outcome.kind if row.outcome else None
+    if kind not in REOPENABLE:
+        raise StaleWriteError(
+            f"intake {row.id} cannot be reopened: it is {kind.value if kind else row.state.value}",
+            expected=None,
+            found=None,
+            hint="Only quarantined and filtered mail can be tried anew.",
+        )
+    if not row.has_raw:
+        raise no_raw(row.id)
+
+
 def quarantine_outcome(attempts: int, failure: Failure | None) -> Outcome:
     """Return the outcome of a row that was tried often enough."""
     last = (
@@ -171,6 +220,50 @@ def quarantine_outcome(attempts: int, failure: Failure | None) -> Outcome:
     )
 
 
+def lost_mail_outcome(error: Exception) -> Outcome:
+    """Return the outcome of a row whose mail is not to be had."""
+    reason = f"its mail is not in the spool: {error}"
+    return Outcome(
+        kind=OutcomeKind.QUARANTINED,
+        reason=reason,
+        trace=(TraceStep(step="claim", verdict="no mail", because=reason),),
+    )
+
+
+def erased_outcome() -> Outcome:
+    """Return the outcome of a row that was erased before it had one."""
+    reason = "erased before it was converted"
+    return Outcome(
+        kind=OutcomeKind.QUARANTINED,
+        reason=reason,
+        trace=(TraceStep(step="erase", verdict="erased", because=reason),),
+    )
+
+
+def choose(
+    due: Iterable[tuple[_T, int]], *, limit: int, max_attempts: int
+) -> tuple[list[_T], list[_T]]:
+    """Return which of the rows that are due one claim takes (S24), and which are worn out.
+
+    Args:
+        due: Each with its attempts, lowest id first.
+        limit: At most so many are taken.
+        max_attempts: A row with so many attempts is worn out.
+    """
+    taken: list[_T] = []
+    worn: list[_T] = []
+    for row, attempts in due:
+        if attempts >= max_attempts:
+            worn.append(row)
+            continue
+        if attempts and taken:
+            break
+        taken.append(row)
+        if attempts or len(taken) == limit:
+            break
+    return taken, worn
+
+
 def uid_order(uid: str) -> tuple[int, str]:
     """Return a key that sorts IMAP's decimal UIDs by number, and any other text all the same."""
     return len(uid), uid
@@ -183,109 +276,20 @@ def chunks(items: Sequence[_T], size: int) -> Iterator[list[_T]]:
         yield chunk
 
 
+@overload
+def micros(time: datetime) -> int: ...
+@overload
+def micros(time: datetime | None) -> int | None: ...
 def micros(time: datetime | None) -> int | None:
     """Return microseconds since 1970 UTC: exact, and ordered as the times are."""
     return None if time is None else (time - _EPOCH) // _MICROSECOND
 
 
 def moment(value: int | None) -> datetime | None:
+    """Return the time of `micros`, or None for None."""
+    return None if value is None else instant(value)
+
+
+def instant(value: int) -> datetime:
     """Return the time of `micros`."""
-    return None if value is None else _EPOCH + value * _MICROSECOND
-
-
-def _to_text(values: object) -> str:
-    return json.dumps(values, ensure_ascii=True, separators=(",", ":"))
-
-
-def failure_to_text(failure: Failure) -> str:
-    """Return JSON."""
-    return _to_text([failure.step, failure.error_type, failure.text])
-
-
-def failure_from_text(text: str | None) -> Failure | None:
-    """Return what `failure_to_text` was given."""
-    if text is None:
-        return None
-    step, error_type, what = json.loads(text)
-    return Failure(step=step, error_type=error_type, text=what)
-
-
-def envelope_to_text(envelope: Envelope | None) -> str | None:
-    """Return JSON, or None for None."""
-    if envelope is None:
-        return None
-    return _to_text([envelope.recipients, envelope.reverse_path])
-
-
-def envelope_from_text(text: str | None) -> Envelope | None:
-    """Return what `envelope_to_text` was given."""
-    if text is None:
-        return None
-    recipients, reverse_path = json.loads(text)
-    return Envelope(recipients=tuple(recipients), reverse_path=reverse_path)
-
-
-def outcome_to_text(outcome: Outcome) -> str:
-    """Return JSON."""
-    return _to_text(
-        {
-            "kind": outcome.kind.value,
-            "reason": outcome.reason,
-            "ticket": outcome.ticket,
-            "entry": outcome.entry,
-            "duplicate_of": outcome.duplicate_of,
-            "responded": outcome.responded,
-            "trace": [[step.step, step.verdict, step.because] for step in outcome.trace],
-        }
-    )
-
-
-def outcome_from_text(text: str | None) -> Outcome | None:
-    """Return what `outcome_to_text` was given."""
-    if text is None:
-        return None
-    values = json.loads(text)
-    return Outcome(
-        kind=OutcomeKind(values["kind"]),
-        reason=values["reason"],
-        ticket=values["ticket"],
-        entry=values["entry"],
-        duplicate_of=values["duplicate_of"],
-        responded=values["responded"],
-        trace=tuple(
-            TraceStep(step=step, verdict=verdict, because=because)
-            for step, verdict, because in values["trace"]
-        ),
-    )
-
-
-def health_to_text(health: AccountHealth) -> str:
-    """Return JSON, without the account's id."""
-    trouble = health.trouble
-    return _to_text(
-        {
-            "state": health.state.value,
-            "since": micros(health.since),
-            "checked_at": micros(health.checked_at),
-            "last_success_at": micros(health.last_success_at),
-            "failures": health.failures,
-            "next_attempt_at": micros(health.next_attempt_at),
-            "trouble": trouble and [trouble.error_type, trouble.text, trouble.hint],
-        }
-    )
-
-
-def health_from_text(account_id: str, text: str) -> AccountHealth:
-    """Return what `health_to_text` was given."""
-    values = json.loads(text)
-    trouble = values["trouble"]
-    return AccountHealth(
-        account_id=account_id,
-        state=HealthState(values["state"]),
-        since=_EPOCH + values["since"] * _MICROSECOND,
-        checked_at=_EPOCH + values["checked_at"] * _MICROSECOND,
-        last_success_at=moment(values["last_success_at"]),
-        failures=values["failures"],
-        next_attempt_at=moment(values["next_attempt_at"]),
-        trouble=trouble and Trouble(error_type=trouble[0], text=trouble[1], hint=trouble[2]),
-    )
+    return _EPOCH + value * _MICROSECOND

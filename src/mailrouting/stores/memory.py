@@ -9,9 +9,10 @@ from typing import Self
 
 import attrs
 
-from mailrouting.health import AccountHealth
+from mailrouting.reading import MailSource
 from mailrouting.records import (
     Claim,
+    Claims,
     Conclusion,
     Failure,
     IntakeMail,
@@ -19,19 +20,24 @@ from mailrouting.records import (
     IntakeState,
     Lease,
     Outcome,
+    OutcomeKind,
     Position,
     PutResult,
     PutStatus,
-    ThreadRecord,
 )
 from mailrouting.storage import Capability
 from mailrouting.stores._memory_accounts import MemoryAccounts
-from mailrouting.stores._memory_mailboxes import Intake, MemoryMailboxes, Slot
+from mailrouting.stores._memory_mailboxes import Intake, Slot
+from mailrouting.stores._memory_upkeep import MemoryUpkeep
 from mailrouting.stores._values import (
+    choose,
+    erased_outcome,
     lost_claim,
     no_intake,
+    no_raw,
     quarantine_outcome,
     refuse_foreign_positions,
+    refuse_reopening,
     refuse_unplaced_mail,
     refuse_unstorable,
     utc_now,
@@ -75,7 +81,7 @@ def _transaction() -> Generator[MemoryTransaction]:
         raise
 
 
-class MemoryStorage(MemoryMailboxes):
+class MemoryStorage(MemoryUpkeep):
     """Be a `Storage` in memory, with one lock around everything.
 
     >>> with MemoryStorage() as storage:
@@ -90,9 +96,7 @@ class MemoryStorage(MemoryMailboxes):
         super().__init__(clock)
         self._open: dict[int, Intake] = {}
         self._by_fingerprint: dict[tuple[str, int, str], int] = {}
-        self._threads: dict[str, dict[ThreadRecord, int]] = {}
-        self._thread_count = 0
-        self._health: dict[str, AccountHealth] = {}
+        self._by_delivery: dict[tuple[str, int, str], list[int]] = {}
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -102,7 +106,12 @@ class MemoryStorage(MemoryMailboxes):
     # intake
 
     def intake_put(
-        self, mails: Sequence[IntakeMail], *, lease: Lease | None, now: datetime | None = None
+        self,
+        mails: Sequence[IntakeMail],
+        *,
+        lease: Lease | None,
+        now: datetime | None = None,
+        rescan: bool = False,
     ) -> tuple[PutResult, ...]:
         """See `Storage.intake_put`."""
         now = now or self._clock()
@@ -110,9 +119,9 @@ class MemoryStorage(MemoryMailboxes):
         with self._changing(*mails, now):
             if lease is not None:
                 self._leased(lease)
-            return tuple(self._put(mail, now) for mail in mails)
+            return tuple(self._put(mail, now, rescan=rescan) for mail in mails)
 
-    def _put(self, mail: IntakeMail, now: datetime) -> PutResult:
+    def _put(self, mail: IntakeMail, now: datetime, *, rescan: bool) -> PutResult:
         identity = mail.identity
         key = (mail.account_id, identity.version, identity.fingerprint)
         known = self._by_fingerprint.get(key)
@@ -123,9 +132,16 @@ class MemoryStorage(MemoryMailboxes):
         if slot and slot.intake_id:
             held = self._intake[slot.intake_id].row.identity
             # Identities of two recipes cannot be compared; the position is the same.
-            if slot.intake_id == known or held.version != identity.version:
+            if (
+                slot.intake_id == known
+                or held.version != identity.version
+                or (identity.delivery and held.delivery == identity.delivery)
+            ):
                 return PutResult(PutStatus.KNOWN, slot.intake_id)
             return PutResult(PutStatus.UID_CONFLICT, None)
+        if known is None and rescan and identity.delivery:
+            alike = self._by_delivery.get((mail.account_id, identity.version, identity.delivery))
+            known = alike[0] if alike and len(alike) == 1 else None
         result = PutResult(PutStatus.REAPPEARED, known) if known else self._create(mail, now)
         slots[mail.position.uid] = Slot(result.intake_id)
         return result
@@ -143,8 +159,10 @@ class MemoryStorage(MemoryMailboxes):
             received_at=mail.received_at,
             envelope=mail.envelope,
         )
-        self._intake[row.id] = self._open[row.id] = Intake(row, bytes(mail.raw))
+        self._intake[row.id] = self._open[row.id] = Intake(row, mail.raw[:])
         self._by_fingerprint[mail.account_id, identity.version, identity.fingerprint] = row.id
+        alike = mail.account_id, identity.version, identity.delivery
+        self._by_delivery.setdefault(alike, []).append(row.id)
         return PutResult(PutStatus.CREATED, row.id)
 
     def intake_skip(self, positions: Sequence[Position], *, lease: Lease) -> None:
@@ -165,28 +183,29 @@ class MemoryStorage(MemoryMailboxes):
         max_attempts: int,
         account_ids: Collection[str] | None = None,
         now: datetime | None = None,
-    ) -> tuple[Claim, ...]:
+    ) -> Claims:
         """See `Storage.intake_claim`."""
         now = now or self._clock()
         until = now + timedelta(seconds=visibility_seconds)
         with self._changing(worker, now):
-            due = [
-                intake
-                for intake in self._open.values()
+            due = (
+                (intake, intake.row.attempts)
+                for intake in sorted(self._open.values(), key=lambda intake: intake.row.id)
                 if intake.is_due(now)
                 and (account_ids is None or intake.row.account_id in account_ids)
-            ]
-            for intake in due:
-                if intake.row.attempts >= max_attempts:
-                    self._finish(
-                        intake, quarantine_outcome(intake.row.attempts, intake.row.failure)
-                    )
-            waiting = [intake for intake in due if intake.row.outcome is None]
-            return tuple(self._claim(intake, worker, until) for intake in waiting[:limit])
+            )
+            taken, worn = choose(due, limit=limit, max_attempts=max_attempts)
+            for intake in worn:
+                self._finish(intake, quarantine_outcome(intake.row.attempts, intake.row.failure))
+            return Claims(
+                claimed=tuple(self._claim(intake, worker, now, until) for intake in taken),
+                quarantined=tuple(intake.row for intake in worn),
+            )
 
-    def _claim(self, intake: Intake, worker: str, until: datetime) -> Claim:
+    def _claim(self, intake: Intake, worker: str, now: datetime, until: datetime) -> Claim:
         intake.claim_token += 1
         intake.claimed_by = worker
+        intake.claimed_at = now
         intake.claimed_until = until
         intake.row = attrs.evolve(
             intake.row,
@@ -258,6 +277,23 @@ class MemoryStorage(MemoryMailboxes):
             self._remember(conclusion.threads)
             return conclusion.outcome
 
+    def intake_reopen(self, intake_id: int, *, now: datetime | None = None) -> IntakeRow:
+        """See `Storage.intake_reopen`."""
+        now = now or self._clock()
+        with self._changing(now):
+            intake = self._intake_at(intake_id)
+            refuse_reopening(intake.row)
+            intake.row = attrs.evolve(
+                intake.row,
+                state=IntakeState.WAITING,
+                attempts=0,
+                reopened=intake.row.reopened + 1,
+                next_attempt_at=now,
+                outcome=None,
+            )
+            self._open[intake_id] = intake
+            return intake.row
+
     def _intake_at(self, intake_id: int) -> Intake:
         try:
             return self._intake[intake_id]
@@ -269,16 +305,20 @@ class MemoryStorage(MemoryMailboxes):
         with self._reading():
             return self._intake_at(intake_id).row
 
-    def intake_raw(self, intake_id: int) -> bytes:
+    def intake_raw(self, intake_id: int) -> MailSource:
         """See `Storage.intake_raw`."""
         with self._reading():
-            return self._intake_at(intake_id).raw
+            intake = self._intake_at(intake_id)
+            if not intake.row.has_raw:
+                raise no_raw(intake_id)
+            return intake.raw
 
     def intake_rows(
         self,
         *,
         account_id: str | None = None,
         state: IntakeState | None = None,
+        outcome: OutcomeKind | None = None,
         content: str | None = None,
         after_id: int = 0,
         limit: int = 100,
@@ -291,40 +331,37 @@ class MemoryStorage(MemoryMailboxes):
                 if intake.row.id > after_id
                 and account_id in (None, intake.row.account_id)
                 and state in (None, intake.row.state)
+                and (outcome is None or (intake.row.outcome and intake.row.outcome.kind is outcome))
                 and content in (None, intake.row.identity.content)
             )
             return tuple(islice(found, limit))
 
-    # threads and health
+    # retention
 
-    def find_threads(self, message_ids: Sequence[str]) -> tuple[ThreadRecord, ...]:
-        """See `Storage.find_threads`."""
-        with self._reading():
-            found: dict[ThreadRecord, int] = {}
-            for message_id in message_ids:
-                found.update(self._threads.get(message_id, {}))
-            return tuple(sorted(found, key=found.__getitem__))
+    def purge(self, *, before: datetime, limit: int) -> int:
+        """See `Storage.purge`."""
+        with self._changing(before):
+            found = (
+                intake
+                for intake in self._intake.values()
+                if intake.row.has_raw and intake.row.outcome and intake.row.stored_at < before
+            )
+            gone = [*islice(found, limit)]
+            for intake in gone:
+                _forget(intake)
+            return len(gone)
 
-    def remember_threads(self, records: Sequence[ThreadRecord]) -> None:
-        """See `Storage.remember_threads`."""
-        with self._changing(*records):
-            self._remember(records)
-
-    def _remember(self, records: Sequence[ThreadRecord]) -> None:
-        for record in records:
-            self._thread_count += 1
-            known = self._threads.setdefault(record.message_id, {})
-            known.setdefault(record, self._thread_count)
-
-    def health(self, account_id: str) -> AccountHealth | None:
-        """See `Storage.health`."""
-        with self._reading():
-            return self._health.get(account_id)
-
-    def save_health(self, health: AccountHealth) -> None:
-        """See `Storage.save_health`."""
-        with self._changing(health):
-            self._health[health.account_id] = health
+    def erase(self, intake_ids: Sequence[int]) -> int:
+        """See `Storage.erase`."""
+        erased = 0
+        with self._changing():
+            for intake in filter(None, map(self._intake.get, dict.fromkeys(intake_ids))):
+                if intake.row.outcome is None:
+                    self._finish(intake, erased_outcome())
+                intake.row = attrs.evolve(intake.row, envelope=None, failure=None)
+                erased += intake.row.has_raw
+                _forget(intake)
+        return erased
 
     def close(self) -> None:
         """See `Storage.close`."""
@@ -341,3 +378,8 @@ class MemoryStorage(MemoryMailboxes):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _forget(intake: Intake) -> None:
+    intake.raw = b""
+    intake.row = attrs.evolve(intake.row, has_raw=False)

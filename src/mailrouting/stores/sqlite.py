@@ -20,6 +20,7 @@ from mailrouting.errors import (
 from mailrouting.storage import Capability
 from mailrouting.stores._sqlite_guard import Guard
 from mailrouting.stores._values import utc_now
+from mailrouting.stores.spool import Spool
 from mailrouting.stores.sql import SqlDialect, SqlStorage, SqlValue
 
 __all__ = ["SqliteStorage"]
@@ -234,7 +235,8 @@ class _SqliteExecutor:
         # Kept, because not even closing them is safe here.
         self._forked_inside = tuple(handle for handle in self._alive() if handle.close.alive)
 
-    def _run(self, sql: str, parameters: Sequence[SqlValue]) -> list[tuple[Any, ...]]:
+    @contextmanager
+    def _cursor(self) -> Generator[sqlite3.Cursor]:
         with self._held() as handle, _translated():
             connection = handle.connection
             # A host may have set its own factories on the connection.
@@ -242,15 +244,21 @@ class _SqliteExecutor:
             try:
                 cursor = connection.cursor()
                 cursor.row_factory = None
-                return cursor.execute(sql, parameters).fetchall()
+                yield cursor
             finally:
                 connection.text_factory = text_factory
 
     def execute(self, sql: str, parameters: Sequence[SqlValue]) -> None:
-        self._run(sql, parameters)
+        self.rows(sql, parameters)
+
+    def execute_many(self, sql: str, parameters: Sequence[Sequence[SqlValue]]) -> None:
+        if parameters:
+            with self._cursor() as cursor:
+                cursor.executemany(sql, parameters)
 
     def rows(self, sql: str, parameters: Sequence[SqlValue]) -> Sequence[tuple[Any, ...]]:
-        return self._run(sql, parameters)
+        with self._cursor() as cursor:
+            return cursor.execute(sql, parameters).fetchall()
 
     @contextmanager
     def begin(self) -> Generator[None]:
@@ -327,6 +335,8 @@ class SqliteStorage(SqlStorage[sqlite3.Connection]):
 
     Args:
         path: The file; created when there is none, but not its folder.
+        spool: Takes mail over 256 KiB; None: a folder beside the file, called like it with
+            `.spool` at its end, made when the first large mail comes.
         busy_timeout_seconds: How long to wait for another's write before
             `StorageUnavailableError`.
         clock: Used where no `now` is given.
@@ -341,6 +351,7 @@ class SqliteStorage(SqlStorage[sqlite3.Connection]):
         self,
         path: str | os.PathLike[str],
         *,
+        spool: Spool | None = None,
         busy_timeout_seconds: float = 5.0,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -350,4 +361,9 @@ class SqliteStorage(SqlStorage[sqlite3.Connection]):
                 f"{name!r} names no file", hint="Use MemoryStorage to keep nothing."
             )
         executor = _SqliteExecutor(name, busy_timeout_seconds=busy_timeout_seconds, clock=clock)
-        super().__init__(executor, _DIALECT, capabilities=_CAPABILITIES)
+        super().__init__(
+            executor,
+            _DIALECT,
+            capabilities=_CAPABILITIES,
+            spool=spool or Spool(f"{name}.spool"),
+        )

@@ -23,6 +23,7 @@ __all__ = [
     "lines_to_die_at",
 ]
 
+_NOT_ADAPTERS = ("builtins", "typing", "abc", "mailrouting.storage")
 _DIED, _SURVIVED, _RAISED = 70, 0, 71
 
 _Tracer = Callable[[FrameType, str, Any], Any]
@@ -35,7 +36,7 @@ def adapter_folders(adapter: object) -> tuple[str, ...]:
     files = {
         getattr(sys.modules[kind.__module__], "__file__", None)
         for kind in type(adapter).__mro__
-        if kind.__module__ not in {"builtins", "typing", "abc", "mailrouting.storage"}
+        if not kind.__module__.startswith(_NOT_ADAPTERS)
     }
     return tuple(f"{Path(file).parent}{os.sep}" for file in files if file)
 

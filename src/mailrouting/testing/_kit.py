@@ -41,6 +41,7 @@ __all__ = [
     "claim",
     "claim_one",
     "conclusion",
+    "ending",
     "lease",
     "mail",
     "must_raise",
@@ -125,7 +126,7 @@ def claim(
     max_attempts: int = 5,
     account_ids: Sequence[str] | None = None,
 ) -> tuple[Claim, ...]:
-    """Claim for a minute."""
+    """Claim for a minute; return what is to be converted."""
     return storage.intake_claim(
         worker="worker",
         limit=limit,
@@ -133,7 +134,7 @@ def claim(
         max_attempts=max_attempts,
         account_ids=account_ids,
         now=now,
-    )
+    ).claimed
 
 
 def claim_one(
@@ -164,6 +165,12 @@ def conclusion(number: int) -> Conclusion:
     )
 
 
+def ending(kind: OutcomeKind) -> Callable[[object], Conclusion]:
+    """Return a write that ends a mail so, and writes nothing for the host."""
+    ended = Conclusion(outcome=Outcome(kind=kind, reason="because"))
+    return lambda _: ended
+
+
 _Snapshot = tuple[
     tuple[IntakeRow, ...],
     tuple[bytes, ...],
@@ -179,7 +186,7 @@ def snapshot(storage: Storage[object], *numbers: int) -> _Snapshot:
     known = storage.positions(MAILBOX, 1, [str(number) for number in numbers])
     return (
         rows,
-        tuple(storage.intake_raw(row.id) for row in rows),
+        tuple(storage.intake_raw(row.id)[:] for row in rows if row.has_raw),
         tuple(sorted(known.items(), key=lambda item: item[0])),
         storage.unacknowledged(MAILBOX, limit=1000, concluded_only=False),
         storage.find_threads([f"{number}@example.org" for number in numbers]),

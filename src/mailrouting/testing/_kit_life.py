@@ -87,7 +87,7 @@ class LifeObligations(StorageKit):
         storage.intake_put([pushed(1)], lease=None)
         (claimed,) = storage.intake_claim(
             worker="worker", limit=1, visibility_seconds=60, max_attempts=5
-        )
+        ).claimed
         left = (held.expires_at - claimed.row.stored_at).total_seconds()
         assert abs(left - 60) < 60, "times without `now` must come from one clock"  # noqa: PLR2004 - the lease's minute
 

@@ -12,7 +12,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,  # pyright: ignore[reportUnknownVariableType]
 )
 
-from mailrouting.errors import StaleWriteError
+from mailrouting.errors import StaleWriteError, StorageError
 from mailrouting.records import (
     Claim,
     Conclusion,
@@ -54,6 +54,9 @@ class _Row:
     claimed_until: float | None = None
     not_before: float = 0
     outcome: OutcomeKind | None = None
+    stored: float = 0
+    reopened: int = 0
+    has_raw: bool = True
 
     @property
     def state(self) -> IntakeState:
@@ -147,7 +150,7 @@ class _Machine(RuleBasedStateMachine):
                 return PutResult(PutStatus.REAPPEARED, row.id)
         assert result.intake_id is not None, "S4: a mail that is new must have a row"
         assert all(row.id < result.intake_id for row in self.rows), "S12: ids must grow"
-        row = _Row(result.intake_id, number)
+        row = _Row(result.intake_id, number, stored=self.now)
         self.rows.append(row)
         self.slots[slot] = row
         return PutResult(PutStatus.CREATED, row.id)
@@ -161,29 +164,38 @@ class _Machine(RuleBasedStateMachine):
             max_attempts=_MOST_ATTEMPTS,
             now=at(self.now),
         )
-        expected = self._claim(limit)
-        found = [claim.row.id for claim in claims]
-        assert found == [row.id for row in expected], "S6: which rows are claimed"
+        expected, worn = self._claim(limit)
+        found = [claim.row.id for claim in claims.claimed]
+        assert found == [row.id for row in expected], "S6, S24: which rows are claimed"
+        told = [row.id for row in claims.quarantined]
+        assert sorted(told) == [row.id for row in worn], "S6: which rows are told as quarantined"
         self.claims += [
-            _Claimed(claim, row, row.claims) for claim, row in zip(claims, expected, strict=True)
+            _Claimed(claim, row, row.claims)
+            for claim, row in zip(claims.claimed, expected, strict=True)
         ]
 
-    def _claim(self, limit: int) -> Sequence[_Row]:
+    def _claim(self, limit: int) -> tuple[Sequence[_Row], Sequence[_Row]]:
         taken: list[_Row] = []
+        worn: list[_Row] = []
+        full = False
         for row in self.rows:
             if not row.is_due(self.now):
                 continue
             if row.attempts >= _MOST_ATTEMPTS:
-                # Past the limit an adapter may quarantine now, or when it comes by again.
-                if len(taken) < limit or self.storage.intake_row(row.id).outcome:
+                # Past those that are taken an adapter may quarantine now, or when it comes by again.
+                if not full or self.storage.intake_row(row.id).outcome:
                     row.outcome, row.claimed_until = OutcomeKind.QUARANTINED, None
-            elif len(taken) < limit:
+                    worn.append(row)
+            elif not full and row.attempts and taken:
+                full = True
+            elif not full:
                 taken.append(row)
+                full = row.attempts > 0 or len(taken) == limit
         for row in taken:
             row.attempts += 1
             row.claims += 1
             row.claimed_until = self.now + _VISIBILITY
-        return taken
+        return taken, worn
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), counts=st.booleans(), wait=st.sampled_from([0, 40]))
@@ -227,6 +239,36 @@ class _Machine(RuleBasedStateMachine):
         claimed.row.outcome, claimed.row.claimed_until = OutcomeKind.CREATED, None
         self.threads += ended.threads
 
+    @precondition(lambda self: self.rows)
+    @rule(data=st.data())
+    def reopen_a_row(self, data: st.DataObject) -> None:
+        row = data.draw(st.sampled_from(self.rows), label="row")
+        if row.outcome is not OutcomeKind.QUARANTINED or not row.has_raw:
+            kind = StaleWriteError if row.has_raw else StorageError
+            with must_raise(kind, "S23: what wrote for the host, or has no mail, stays as it is"):
+                self.storage.intake_reopen(row.id, now=at(self.now))
+            return
+        self.storage.intake_reopen(row.id, now=at(self.now))
+        row.outcome, row.attempts, row.not_before = None, 0, self.now
+        row.reopened += 1
+
+    @rule(age=st.sampled_from([0, 40]), limit=st.integers(min_value=1, max_value=2))
+    def purge(self, age: int, limit: int) -> None:
+        before = self.now - age
+        gone = [row for row in self.rows if row.outcome and row.has_raw and row.stored < before]
+        assert self.storage.purge(before=at(before), limit=limit) == len(gone[:limit]), "S29: purge"
+        for row in gone[:limit]:
+            row.has_raw = False
+
+    @precondition(lambda self: self.rows)
+    @rule(data=st.data())
+    def erase(self, data: st.DataObject) -> None:
+        row = data.draw(st.sampled_from(self.rows), label="row")
+        assert self.storage.erase([row.id]) == row.has_raw, "S29: what erase says"
+        row.has_raw = False
+        if row.outcome is None:
+            row.outcome, row.claimed_until = OutcomeKind.QUARANTINED, None
+
     @rule(uids=st.lists(_SLOTS, max_size=2))
     def acknowledge(self, uids: list[int]) -> None:
         positions = [position(uid, generation=self.generation) for uid in uids]
@@ -237,11 +279,21 @@ class _Machine(RuleBasedStateMachine):
     @invariant()
     def rows_agree(self) -> None:
         found = [
-            (row.id, row.state, row.attempts, row.outcome and row.outcome.kind)
+            (
+                row.id,
+                row.state,
+                row.attempts,
+                row.outcome and row.outcome.kind,
+                row.reopened,
+                row.has_raw,
+            )
             for row in self.storage.intake_rows()
         ]
-        expected = [(row.id, row.state, row.attempts, row.outcome) for row in self.rows]
-        assert found == expected, "S6 to S9: rows, states, attempts and outcomes"
+        expected = [
+            (row.id, row.state, row.attempts, row.outcome, row.reopened, row.has_raw)
+            for row in self.rows
+        ]
+        assert found == expected, "S6 to S9, S23, S29: rows, states, attempts and outcomes"
 
     @invariant()
     def positions_agree(self) -> None:

@@ -33,10 +33,12 @@ try:
 
     from mailrouting.testing._kit import StorageKit
     from mailrouting.testing._kit_accounts import AccountStoreConformance
+    from mailrouting.testing._kit_again import AgainObligations
     from mailrouting.testing._kit_conclude import ConcludeObligations
     from mailrouting.testing._kit_intake import IntakeObligations
     from mailrouting.testing._kit_life import LifeObligations
     from mailrouting.testing._kit_mailboxes import MailboxObligations
+    from mailrouting.testing._kit_upkeep import UpkeepObligations
     from mailrouting.testing._session_changing import ChangingObligations
     from mailrouting.testing._session_kit import (
         CutsConnections,
@@ -70,7 +72,12 @@ __all__ = [
 
 
 class StorageConformance(
-    MailboxObligations, IntakeObligations, ConcludeObligations, LifeObligations
+    MailboxObligations,
+    IntakeObligations,
+    ConcludeObligations,
+    AgainObligations,
+    UpkeepObligations,
+    LifeObligations,
 ):
     """Be the base of a test class that proves one adapter.
 

@@ -1,0 +1,288 @@
+"""Keep mail that was taken in in SQL (floor 6): a part of `SqlStorage`."""
+
+# Statements are put together from constants and `?` marks; values are parameters.
+# ruff: noqa: S608
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import attrs
+
+from mailrouting.reading import MailIdentity, MailSource
+from mailrouting.records import (
+    IntakeMail,
+    IntakeRow,
+    IntakeState,
+    Lease,
+    OutcomeKind,
+    Position,
+    PutResult,
+    PutStatus,
+)
+from mailrouting.stores._executor import MANY, SqlValue, marks
+from mailrouting.stores._sql_base import SqlBase
+from mailrouting.stores._sql_rows import ROW, intake_row
+from mailrouting.stores._texts import envelope_to_text
+from mailrouting.stores._values import (
+    chunks,
+    micros,
+    no_intake,
+    no_raw,
+    refuse_unplaced_mail,
+    refuse_unstorable,
+)
+
+__all__ = ["SPOOL_OVER", "SqlIntake"]
+
+Tx_co = TypeVar("Tx_co", covariant=True)
+
+SPOOL_OVER = 256 * 1024
+"""Mail with more octets goes to the spool, where there is one."""
+
+_Slot = tuple[int, str]  # generation and UID, within the leased mailbox
+_Name = tuple[str, int, str]  # account, identity version and fingerprint
+
+
+def _name(mail: IntakeMail) -> _Name:
+    return mail.account_id, mail.identity.version, mail.identity.fingerprint
+
+
+def _slot(position: Position) -> _Slot:
+    return position.generation, position.uid
+
+
+@attrs.frozen
+class _Held:
+    """Say which mail stands at a position."""
+
+    intake_id: int
+    version: int
+    fingerprint: str
+    delivery: str
+
+    def is_of(self, identity: MailIdentity) -> bool:
+        # Identities of two recipes cannot be compared; the position is the same.
+        return (
+            self.version != identity.version
+            or self.fingerprint == identity.fingerprint
+            or bool(identity.delivery and self.delivery == identity.delivery)
+        )
+
+
+@attrs.define
+class _Batch:
+    """Hold what one put has found, and what it is still to write."""
+
+    mailbox_id: int | None
+    now: datetime
+    rescan: bool
+    spooled: Mapping[_Name, str]
+    held: dict[_Slot, _Held]
+    known: dict[_Name, int]
+    raws: list[tuple[SqlValue, ...]] = attrs.field(factory=list[tuple[SqlValue, ...]])
+    positions: list[tuple[SqlValue, ...]] = attrs.field(factory=list[tuple[SqlValue, ...]])
+
+
+class SqlIntake(SqlBase[Tx_co]):
+    """Be the part of `SqlStorage` that stores and shows mail."""
+
+    def intake_put(
+        self,
+        mails: Sequence[IntakeMail],
+        *,
+        lease: Lease | None,
+        now: datetime | None = None,
+        rescan: bool = False,
+    ) -> tuple[PutResult, ...]:
+        """See `Storage.intake_put`."""
+        now = self._now(now)
+        refuse_unplaced_mail(mails, lease)
+        refuse_unstorable((*mails, now))
+        spooled = self._spool_large(mails)
+        with self._executor.begin():
+            mailbox_id = None if lease is None else self._leased(lease)
+            batch = _Batch(
+                mailbox_id=mailbox_id,
+                now=now,
+                rescan=rescan,
+                spooled=spooled,
+                held=self._held(mailbox_id, mails),
+                known=self._known(mails),
+            )
+            results = tuple(self._put(mail, batch) for mail in mails)
+            self._executor.execute_many(
+                "INSERT INTO mailrouting_raw (intake_id, raw, spool_key) VALUES (?, ?, ?)",
+                batch.raws,
+            )
+            # A position that was skipped may be taken in after all.
+            self._executor.execute_many(
+                "INSERT INTO mailrouting_position (mailbox_id, generation, uid, intake_id)"
+                " VALUES (?, ?, ?, ?) ON CONFLICT (mailbox_id, generation, uid)"
+                " DO UPDATE SET intake_id = excluded.intake_id, acknowledged = 0",
+                batch.positions,
+            )
+        return results
+
+    def _spool_large(self, mails: Sequence[IntakeMail]) -> Mapping[_Name, str]:
+        """Write large mail that is not known to the spool: before the transaction, it takes long."""
+        if self._spool is None:
+            return {}
+        large = [mail for mail in mails if len(mail.raw) > SPOOL_OVER]
+        known = self._known(large)
+        return {
+            _name(mail): self._spool.put(mail.raw) for mail in large if _name(mail) not in known
+        }
+
+    def _held(self, mailbox_id: int | None, mails: Sequence[IntakeMail]) -> dict[_Slot, _Held]:
+        uids: dict[int, list[str]] = {}
+        for mail in mails:
+            if mail.position is not None:
+                uids.setdefault(mail.position.generation, []).append(mail.position.uid)
+        return {
+            (generation, uid): _Held(*mail)
+            for generation, wanted in uids.items()
+            for some in chunks(wanted, MANY)
+            for uid, *mail in self._executor.rows(
+                "SELECT p.uid, i.id, i.identity_version, i.fingerprint, i.delivery"
+                " FROM mailrouting_position p JOIN mailrouting_intake i ON i.id = p.intake_id"
+                f" WHERE p.mailbox_id = ? AND p.generation = ? AND p.uid IN ({marks(some)})",
+                (mailbox_id, generation, *some),
+            )
+        }
+
+    def _known(self, mails: Sequence[IntakeMail]) -> dict[_Name, int]:
+        fingerprints: dict[str, list[str]] = {}
+        for mail in mails:
+            fingerprints.setdefault(mail.account_id, []).append(mail.identity.fingerprint)
+        return {
+            (account_id, version, fingerprint): intake_id
+            for account_id, wanted in fingerprints.items()
+            for some in chunks(wanted, MANY)
+            for intake_id, version, fingerprint in self._executor.rows(
+                "SELECT id, identity_version, fingerprint FROM mailrouting_intake"
+                f" WHERE account_id = ? AND fingerprint IN ({marks(some)})",
+                (account_id, *some),
+            )
+        }
+
+    def _put(self, mail: IntakeMail, batch: _Batch) -> PutResult:
+        if mail.position is None:
+            known = batch.known.get(_name(mail))
+            return PutResult(PutStatus.KNOWN, known) if known else self._create(mail, batch)
+        slot = _slot(mail.position)
+        held = batch.held.get(slot)
+        if held is not None:
+            if held.is_of(mail.identity):
+                return PutResult(PutStatus.KNOWN, held.intake_id)
+            return PutResult(PutStatus.UID_CONFLICT, None)
+        known = batch.known.get(_name(mail))
+        if known is None and batch.rescan:
+            known = self._known_by_delivery(mail)
+        result = PutResult(PutStatus.REAPPEARED, known) if known else self._create(mail, batch)
+        assert result.intake_id is not None
+        identity = mail.identity
+        batch.held[slot] = _Held(
+            result.intake_id, identity.version, identity.fingerprint, identity.delivery
+        )
+        batch.positions.append((batch.mailbox_id, *slot, result.intake_id))
+        return result
+
+    def _known_by_delivery(self, mail: IntakeMail) -> int | None:
+        identity = mail.identity
+        if not identity.delivery:
+            return None
+        found = self._executor.rows(
+            "SELECT id FROM mailrouting_intake"
+            " WHERE account_id = ? AND delivery = ? AND identity_version = ? LIMIT 2",
+            (mail.account_id, identity.delivery, identity.version),
+        )
+        return found[0][0] if len(found) == 1 else None
+
+    def _create(self, mail: IntakeMail, batch: _Batch) -> PutResult:
+        identity = mail.identity
+        [(intake_id,)] = self._executor.rows(
+            "INSERT INTO mailrouting_intake (account_id, identity_version, fingerprint, delivery,"
+            " content, size, state, stored_at, received_at, envelope)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (
+                mail.account_id,
+                identity.version,
+                identity.fingerprint,
+                identity.delivery,
+                identity.content,
+                len(mail.raw),
+                IntakeState.WAITING.value,
+                micros(batch.now),
+                micros(mail.received_at),
+                envelope_to_text(mail.envelope),
+            ),
+        )
+        batch.known[_name(mail)] = intake_id
+        key = self._spool_key(mail, batch)
+        batch.raws.append((intake_id, b"" if key else mail.raw[:], key))
+        return PutResult(PutStatus.CREATED, intake_id)
+
+    def _spool_key(self, mail: IntakeMail, batch: _Batch) -> str | None:
+        if self._spool is None or len(mail.raw) <= SPOOL_OVER:
+            return None
+        key = batch.spooled.get(_name(mail))
+        # A purge may have removed it since: it does so in a write transaction, as this is one.
+        if key is None or not self._spool.has(key):
+            key = self._spool.put(mail.raw)
+        return key
+
+    def intake_row(self, intake_id: int) -> IntakeRow:
+        """See `Storage.intake_row`."""
+        found = self._executor.rows(
+            f"SELECT {ROW} FROM mailrouting_intake i WHERE i.id = ?", (intake_id,)
+        )
+        if not found:
+            raise no_intake(intake_id)
+        return intake_row(found[0])
+
+    def intake_raw(self, intake_id: int) -> MailSource:
+        """See `Storage.intake_raw`."""
+        found = self._executor.rows(
+            "SELECT raw, spool_key FROM mailrouting_raw WHERE intake_id = ?", (intake_id,)
+        )
+        if not found:
+            self.intake_row(intake_id)
+            raise no_raw(intake_id)
+        return self._source(*found[0])
+
+    def _source(self, raw: bytes, key: str | None) -> MailSource:
+        if key is None:
+            return bytes(raw)
+        assert self._spool is not None
+        return self._spool.open(key)
+
+    def intake_rows(
+        self,
+        *,
+        account_id: str | None = None,
+        state: IntakeState | None = None,
+        outcome: OutcomeKind | None = None,
+        content: str | None = None,
+        after_id: int = 0,
+        limit: int = 100,
+    ) -> tuple[IntakeRow, ...]:
+        """See `Storage.intake_rows`."""
+        wanted = {
+            "i.account_id": account_id,
+            "i.state": state.value if state else None,
+            "i.content": content,
+        }
+        chosen = {column: value for column, value in wanted.items() if value is not None}
+        conditions = ["i.id > ?", *(f"{column} = ?" for column in chosen)]
+        # Written out, so that a partial index can serve.
+        if outcome is not None:
+            conditions.append(f"i.outcome_kind = '{outcome.value}'")
+        elif state not in (None, IntakeState.DONE):
+            conditions.append("i.outcome_kind IS NULL")
+        rows = self._executor.rows(
+            f"SELECT {ROW} FROM mailrouting_intake i WHERE {' AND '.join(conditions)}"
+            " ORDER BY i.id LIMIT ?",
+            (after_id, *chosen.values(), limit),
+        )
+        return tuple(intake_row(row) for row in rows)
