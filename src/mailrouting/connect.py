@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Mapping
+from pathlib import Path
 
 from mailrouting.accounts import EmailAccount
 from mailrouting.auth import Credential, MailProtocol, Password
@@ -9,6 +10,7 @@ from mailrouting.errors import ConfigurationError
 from mailrouting.session import Credentials, Direction, MailSession, SessionOpener
 from mailrouting.wire.guard import own_inbound
 from mailrouting.wire.imap import ImapSession, Timeouts
+from mailrouting.wire.pop3 import Pop3Session
 from mailrouting.wire.tls import tls_context
 
 __all__ = ["StaticCredentials", "Timeouts", "connect", "opener", "tls_context"]
@@ -57,6 +59,7 @@ def connect(
     *,
     tls: ssl.SSLContext | None = None,
     timeouts: Timeouts | None = None,
+    scratch: Path | None = None,
 ) -> MailSession:
     """Open the account's mailbox.
 
@@ -68,6 +71,8 @@ def connect(
         credentials: Asked once for the secret.
         tls: A shared context from `tls_context`; by default one is made for this call.
         timeouts: How long to wait for the server.
+        scratch: Where mails over 1 MiB are kept while they are read, in files without a name;
+            by default the system's folder for such files.
 
     Raises:
         ConfigurationError: The account has no mailbox of its own, contradicts itself or has no
@@ -78,18 +83,19 @@ def connect(
         PeerProtocolError: The server does not speak the protocol.
     """
     inbound = own_inbound(account)
-    if inbound.protocol is not MailProtocol.IMAP:
-        raise ConfigurationError(
-            f"account {account.id!r} asks for {inbound.protocol.name}; POP3 sessions are not "
-            "part of this version",
-            hint="Choose IMAP for this account.",
+    secret = credentials.get(account.id, Direction.INBOUND)
+    context = tls or tls_context()
+    if inbound.protocol is MailProtocol.POP3:
+        return Pop3Session.connect(
+            inbound,
+            secret,
+            tls=context,
+            timeouts=timeouts,
+            account_id=account.id,
+            scratch=scratch,
         )
     return ImapSession.connect(
-        inbound,
-        credentials.get(account.id, Direction.INBOUND),
-        tls=tls or tls_context(),
-        timeouts=timeouts,
-        account_id=account.id,
+        inbound, secret, tls=context, timeouts=timeouts, account_id=account.id
     )
 
 
@@ -98,6 +104,7 @@ def opener(
     *,
     tls: ssl.SSLContext | None = None,
     timeouts: Timeouts | None = None,
+    scratch: Path | None = None,
 ) -> SessionOpener:
     """Return what `mailrouting.fetch` takes to open sessions: `connect` with these settings.
 
@@ -105,10 +112,11 @@ def opener(
         credentials: Asked at each opening.
         tls: Shared by all sessions; by default one context is made here.
         timeouts: How long to wait for servers.
+        scratch: As for `connect`.
     """
     context = tls or tls_context()
 
     def open_session(account: EmailAccount) -> MailSession:
-        return connect(account, credentials, tls=context, timeouts=timeouts)
+        return connect(account, credentials, tls=context, timeouts=timeouts, scratch=scratch)
 
     return open_session

@@ -99,7 +99,8 @@ class MailSession(Protocol):
 
     Obligations:
         M1. Nothing changes on the server but by `mark_seen`, `move`, `delete` and
-            `ensure_folder`: `read` and `read_headers` leave `\Seen` alone.
+            `ensure_folder`: `read` and `read_headers` leave `\Seen` alone. (What POP3 reads, a
+            server may mark seen for its other clients: POP3 has no word against it.)
         M2. Only mails named by UID are ever changed: no plain EXPUNGE, no CLOSE (RFC 4315).
         M3. A returned UID set holds only what the server was seen to have done.
         M4. A vanished UID is left out of an answer and is no error.
@@ -180,7 +181,10 @@ class MailSession(Protocol):
         ...
 
     def delete(self, uids: Sequence[Uid]) -> frozenset[Uid]:
-        """Delete mails; return those that are gone, or will be when the session is closed."""
+        """Delete mails; return those that are gone, or will be when the session is closed.
+
+        POP3 does it at the end of a session, and not at all when the connection is lost before.
+        """
         ...
 
     def ensure_folder(self, folder: str) -> None:

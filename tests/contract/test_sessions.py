@@ -11,18 +11,18 @@ from mailrouting.addresses import NamedAddress
 from mailrouting.auth import MailProtocol, parse_login
 from mailrouting.connect import StaticCredentials, connect, tls_context
 from mailrouting.testing.conformance import SessionConformance
-from mailrouting.testing.loopback import LoopbackImap
+from mailrouting.testing.loopback import LoopbackImap, LoopbackPop3
 
 USER = "help@example.org"
 
 
-def open_at(endpoint, username, *, secret, tls):
-    """Open a session by IMAP."""
+def open_at(endpoint, username, *, secret, tls, protocol=MailProtocol.IMAP):
+    """Open a session."""
     account = EmailAccount(
         id="support",
         address=NamedAddress.parse("help@example.org"),
         inbound=InboundSettings(
-            protocol=MailProtocol.IMAP,
+            protocol=protocol,
             endpoint=endpoint,
             login=parse_login(username),
             first_run=FirstRun.all(),
@@ -50,8 +50,9 @@ class TestFakePop3(SessionConformance):
 
 
 class OnLoopback(SessionConformance):
-    """Our IMAP client, on the fake server's loopback face."""
+    """One of our clients, on the fake server's loopback face."""
 
+    protocol = MailProtocol.IMAP
     without = ()
 
     def mailbox(self, fresh_dir):
@@ -62,10 +63,17 @@ class OnLoopback(SessionConformance):
         server_tls, client_tls = authority_and_tls
 
         def open_session(server):
-            return open_at(self.imap.endpoint, USER, secret=fake_hands.secret, tls=client_tls)
+            return open_at(
+                self.face.endpoint,
+                USER,
+                secret=fake_hands.secret,
+                tls=client_tls,
+                protocol=self.protocol,
+            )
 
-        self.made = fake_hands(open_session, without=self.without)
-        with LoopbackImap(self.made.server, tls=server_tls) as self.imap:
+        self.made = fake_hands(open_session, protocol=self.protocol, without=self.without)
+        face = LoopbackImap if self.protocol is MailProtocol.IMAP else LoopbackPop3
+        with face(self.made.server, tls=server_tls) as self.face:
             yield
 
 
@@ -92,8 +100,19 @@ class TestImapWithoutAnything(OnLoopback):
     without = ("MOVE", "UIDPLUS", "UNSELECT", "SASL-IR", "ID")
 
 
+class TestPop3(OnLoopback):
+    protocol = MailProtocol.POP3
+
+
+class TestPop3WithoutAnything(OnLoopback):
+    protocol = MailProtocol.POP3
+    without = ("PIPELINING", "TOP", "CAPA")
+
+
 @pytest.mark.dovecot
 class TestDovecot(SessionConformance):
+    protocol = MailProtocol.IMAP
+
     @pytest.fixture(autouse=True)
     def _server(self, dovecot, dovecot_hands):
         self.dovecot, self.hands_of = dovecot, dovecot_hands
@@ -101,8 +120,24 @@ class TestDovecot(SessionConformance):
     def mailbox(self, fresh_dir):
         open_session = partial(
             open_at,
-            Endpoint(self.dovecot.host, self.dovecot.tls_port, TlsMode.IMPLICIT),
+            Endpoint(self.dovecot.host, self.port, TlsMode.IMPLICIT),
             secret=self.dovecot.password,
             tls=tls_context(self.dovecot.ca_file),
+            protocol=self.protocol,
         )
-        return self.hands_of(self.dovecot, f"{fresh_dir.name}@kit.example", open_session)
+        username = f"{fresh_dir.name}-{self.protocol.value}@kit.example"
+        return self.hands_of(self.dovecot, username, open_session, protocol=self.protocol)
+
+    @property
+    def port(self):
+        """Return the port that the protocol has."""
+        return self.dovecot.tls_port
+
+
+@pytest.mark.dovecot
+class TestDovecotPop3(TestDovecot):
+    protocol = MailProtocol.POP3
+
+    @property
+    def port(self):
+        return self.dovecot.pop3_tls_port

@@ -23,6 +23,7 @@ import trustme
 PASSWORD = "dovecot-marker-5f1c"
 MASTER = "agent@corp.example"
 _TRIES = 3
+_PORTS = ("port", "tls_port", "pop3_port", "pop3_tls_port")
 
 _COMMON = """
 base_dir = {run}
@@ -30,7 +31,7 @@ state_dir = {run}
 log_path = /dev/stderr
 instance_name = mailrouting-tests
 listen = 127.0.0.1
-protocols = imap
+protocols = imap pop3
 ssl = yes
 auth_mechanisms = plain login
 auth_master_user_separator = *
@@ -43,6 +44,14 @@ service imap-login {{
   }}
   inet_listener imaps {{
     port = {tls_port}
+  }}
+}}
+service pop3-login {{
+  inet_listener pop3 {{
+    port = {pop3_port}
+  }}
+  inet_listener pop3s {{
+    port = {pop3_tls_port}
   }}
 }}
 """
@@ -123,6 +132,9 @@ default_login_user = {user}
 service imap-login {{
   chroot =
 }}
+service pop3-login {{
+  chroot =
+}}
 service anvil {{
   chroot =
 }}
@@ -136,11 +148,13 @@ class DovecotServer:
     password = PASSWORD
     master = MASTER
 
-    def __init__(self, root, process, *, port, tls_port, log):
+    def __init__(self, root, process, *, ports, log):
         self._root = root
         self._process = process
-        self.port = port
-        self.tls_port = tls_port
+        self.port = ports["port"]
+        self.tls_port = ports["tls_port"]
+        self.pop3_port = ports["pop3_port"]
+        self.pop3_tls_port = ports["pop3_tls_port"]
         self.ca_file = str(root / "ca.pem")
         self.log = log
 
@@ -236,7 +250,9 @@ def _utf7(folder):
 
 
 def find_dovecot():
-    """Return the program, or None."""
+    """Return the program, or None where it or its POP3 is missing."""
+    if shutil.which("pop3-login", path="/usr/lib/dovecot:/usr/libexec/dovecot") is None:
+        return None
     return shutil.which("dovecot") or shutil.which("dovecot", path="/usr/sbin:/usr/local/sbin")
 
 
@@ -255,7 +271,7 @@ def _write_certificates(root):
     (root / "cert.pem").write_bytes(chain)
 
 
-def _configuration(program, root, *, port, tls_port):
+def _configuration(program, root, ports):
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     template = _V24 if version.stdout.startswith("2.4") else _V23
     is_root = os.geteuid() == 0
@@ -263,8 +279,7 @@ def _configuration(program, root, *, port, tls_port):
     values = {
         "root": root,
         "run": root / "run",
-        "port": port,
-        "tls_port": tls_port,
+        **ports,
         "password": PASSWORD,
         "mail_uid": account.pw_uid,
         "mail_gid": account.pw_gid,
@@ -280,9 +295,9 @@ def _configuration(program, root, *, port, tls_port):
     return root / "dovecot.conf"
 
 
-def _start(program, root, *, port, tls_port):
+def _start(program, root, ports):
     """Start Dovecot and wait for its own word that it is up; None when it died."""
-    configuration = _configuration(program, root, port=port, tls_port=tls_port)
+    configuration = _configuration(program, root, ports)
     process = subprocess.Popen(
         [program, "-F", "-c", configuration], stderr=subprocess.PIPE, text=True
     )
@@ -301,7 +316,7 @@ def _start(program, root, *, port, tls_port):
     if not any("starting up" in line for line in log):
         process.wait(timeout=20)
         return None, log
-    return DovecotServer(root, process, port=port, tls_port=tls_port, log=log), log
+    return DovecotServer(root, process, ports=ports, log=log), log
 
 
 @contextmanager
@@ -313,7 +328,7 @@ def running(program, *, folder=None):
     _write_certificates(root)
     server, log = None, []
     for _ in range(_TRIES):
-        server, log = _start(program, root, port=_free_port(), tls_port=_free_port())
+        server, log = _start(program, root, {name: _free_port() for name in _PORTS})
         if server is not None:
             break
     if server is None:
@@ -330,6 +345,6 @@ def dovecot(record_missing_server):
     """Return a running Dovecot; skip where it is not installed."""
     program = find_dovecot()
     if program is None:
-        record_missing_server("Dovecot (Debian packages dovecot-core, dovecot-imapd)")
+        record_missing_server("Dovecot (Debian packages dovecot-imapd, dovecot-pop3d)")
     with running(program) as server:
         yield server

@@ -60,19 +60,24 @@ class FakeHands:
 class DovecotHands:
     """A mailbox of its own on a real Dovecot, seen by another IMAP session."""
 
-    def __init__(self, dovecot, username, open_session):
+    def __init__(self, dovecot, username, open_session, *, protocol=MailProtocol.IMAP):
         self._dovecot, self._username = dovecot, username
+        self._protocol = protocol
         self._open = open_session
         self.secret = dovecot.password
 
     def open_session(self):
         return self._open(self._username)
 
+    def _number(self, uid):
+        """Return IMAP's UID: Dovecot's unique-id is UID and UIDVALIDITY in hexadecimal."""
+        return uid if self._protocol is MailProtocol.IMAP else str(int(uid[:8], 16))
+
     def deliver(self, raw):
         self._dovecot.deliver(raw, to=self._username)
 
     def remove(self, uid):
-        self._dovecot.expunge_elsewhere(self._username, uid)
+        self._dovecot.expunge_elsewhere(self._username, self._number(uid))
 
     def contents(self, folder="INBOX"):
         return [
@@ -81,7 +86,7 @@ class DovecotHands:
         ]
 
     def set_flag(self, uid, flag):
-        self._dovecot.flag_elsewhere(self._username, uid, flag)
+        self._dovecot.flag_elsewhere(self._username, self._number(uid), flag)
 
     def renumber(self):
         self._dovecot.renumber(self._username)

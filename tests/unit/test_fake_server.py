@@ -9,7 +9,9 @@ import pytest
 from mailrouting.auth import MailProtocol
 from mailrouting.errors import (
     ConfigurationError,
+    ConnectError,
     FolderNotFoundError,
+    PeerProtocolError,
     SessionError,
     SessionLostError,
 )
@@ -169,14 +171,14 @@ def test_without_uidplus_deleted_mail_is_only_marked():
 
 
 def test_pop3_has_one_folder_and_no_flags(server):
-    """No UIDVALIDITY, no features, and other folders do not exist."""
+    """No UIDVALIDITY, no features, no other folders, and each mail ends with a line end."""
     server.deliver(b"abc", to=USER, flags=[r"\Seen"])
     session = server.open_mailbox(USER, protocol=MailProtocol.POP3)
     status = session.open_folder("INBOX", writable=True)
     assert (status.uidvalidity, status.uidnext, status.messages) == (None, None, 1)
     assert session.features == frozenset()
     (info,) = session.stat(listed(session))
-    assert (info.size, info.received_at, info.flags) == (3, None, frozenset())
+    assert (info.size, info.received_at, info.flags) == (5, None, frozenset())
     with pytest.raises(FolderNotFoundError) as caught:
         session.open_folder("Done", writable=True)
     assert caught.value.available == ("INBOX",)
@@ -213,10 +215,60 @@ def test_pop3_unique_ids_change_with_the_generation(server):
     before = listed(pop3(server))
     assert before == [server.mails(USER)[0].unique_id]
     (found,) = pop3(server).read(before)
-    assert (found.uid, found.raw, found.received_at) == (before[0], b"x", None)
+    assert (found.uid, found.raw, found.received_at) == (before[0], b"x\r\n", None)
     server.roll_uidvalidity(USER)
     assert listed(pop3(server)) != before
     assert list(pop3(server).read(before)) == []
+
+
+def test_pop3_mails_with_one_unique_id_are_named_by_content(server):
+    """Equal ones are one mail and go together; a different one is a mail of its own."""
+    uids = [server.deliver(raw, to=USER) for raw in (b"a\r\n", b"b\r\n", b"a\r\n", b"c\r\n")]
+    server.share_unique_id(USER, *uids[:3])
+    session = pop3(server)
+    names = listed(session)
+    assert [mail.raw for mail in session.read(names)] == [b"a\r\n", b"b\r\n", b"c\r\n"]
+    assert [info.uid for info in session.stat(names)] == names == listed(pop3(server))
+    session.delete(names[:1])
+    session.close()
+    assert [mail.raw for mail in server.mails(USER)] == [b"b\r\n", b"c\r\n"]
+
+
+def test_pop3_without_unique_ids_only_empties_a_mailbox():
+    """To read only is a configuration error; to delete is possible, by content."""
+    server = FakeMailServer(without=("UIDL",))
+    server.add_mailbox(USER)
+    server.deliver(b"a\r\n", to=USER)
+    session = server.open_mailbox(USER, protocol=MailProtocol.POP3)
+    with pytest.raises(ConfigurationError, match="UIDL"):
+        session.open_folder("INBOX", writable=False)
+    session.open_folder("INBOX", writable=True)
+    ((uid,),) = session.list_uids()
+    assert [mail.raw for mail in session.read([uid])] == [b"a\r\n"]
+
+
+@pytest.mark.parametrize("protocol", [MailProtocol.IMAP, MailProtocol.POP3])
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [("answer_garbage", PeerProtocolError), ("go_silent", SessionLostError)],
+)
+def test_garbage_and_silence_end_a_session(server, protocol, fault, expected):
+    """Once, at the command that was named, and at the login with the error of a login."""
+    uid = server.deliver(b"a\r\n", to=USER)
+    verb = {MailProtocol.IMAP: "FETCH", MailProtocol.POP3: "RETR"}[protocol]
+    getattr(server, fault)(verb)
+    session = server.open_mailbox(USER, protocol=protocol)
+    session.open_folder("INBOX", writable=False)
+    (uids,) = session.list_uids()
+    with pytest.raises(expected):
+        list(session.read(uids))
+    with pytest.raises(SessionLostError):
+        session.check()
+    getattr(server, fault)("LOGIN")
+    with pytest.raises({SessionLostError: ConnectError}.get(expected, expected)):
+        server.open_mailbox(USER, protocol=protocol)
+    assert server.mails(USER)[0].uid == uid
+    assert server.state.open_sessions == set()
 
 
 def test_many_threads_may_use_one_server(server):

@@ -8,7 +8,6 @@ from functools import partial
 
 import attrs
 import pytest
-import trustme
 
 from mailrouting.accounts import (
     ArrivesIn,
@@ -61,34 +60,6 @@ def account_at(endpoint, login=USER, **changes):
             **changes,
         ),
     )
-
-
-@pytest.fixture(scope="session")
-def authority():
-    """Return a private CA."""
-    return trustme.CA()
-
-
-@pytest.fixture(scope="session")
-def server_tls(authority):
-    """Return a server's TLS context for loopback."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-    return context
-
-
-@pytest.fixture(scope="session")
-def ca_file(authority, tmp_path_factory):
-    """Return the CA's certificate as a file."""
-    path = tmp_path_factory.mktemp("ca") / "ca.pem"
-    authority.cert_pem.write_to_path(path)
-    return path
-
-
-@pytest.fixture(scope="session")
-def client_tls(ca_file):
-    """Return our context that trusts the CA."""
-    return tls_context(ca_file)
 
 
 class InProcess:
@@ -909,14 +880,6 @@ def test_an_account_without_a_mailbox_of_its_own_is_not_opened(client_tls, serve
         for attempt in (partial(connect, credentials=StaticCredentials({})), server.open_session):
             with pytest.raises(ConfigurationError, match="mailbox of its own"):
                 attempt(foreign)
-
-
-def test_pop3_accounts_are_told_so():
-    """POP3 is a clear error, not a surprise."""
-    account = account_at(Endpoint("pop.example.org"))
-    pop3 = attrs.evolve(account, inbound=attrs.evolve(account.inbound, protocol=MailProtocol.POP3))
-    with pytest.raises(ConfigurationError, match="POP3 sessions are not part"):
-        connect(pop3, StaticCredentials({"support": SECRET}))
 
 
 def test_static_credentials_show_no_secret():

@@ -1,19 +1,19 @@
-"""Be a session on the fake mail server without a socket."""
+"""Be an IMAP session on the fake mail server without a socket."""
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 
-from mailrouting.auth import MailProtocol
 from mailrouting.errors import SessionError
 from mailrouting.records import Uid
 from mailrouting.session import FolderStatus, MailInfo, RawMail, SessionFeature
 from mailrouting.testing._server_state import (
     Dropped,
-    FakeMail,
     FolderState,
+    Garbage,
     MailboxState,
     Refused,
     ServerState,
+    Silence,
     header_of,
 )
 from mailrouting.wire.guard import imap_uids, one_line, uid_set
@@ -23,11 +23,10 @@ __all__ = ["FakeSession"]
 
 _WINDOW = 500
 _LONGEST_HEADER = 256 * 1024
-_IMAP_FEATURES = frozenset(SessionFeature)
 
 
 class FakeSession:
-    """Be a `MailSession` on a `FakeMailServer`; made by its `open_session` and `open_mailbox`."""
+    """Be a `MailSession` by IMAP on a `FakeMailServer`; made by its `open_session` and `open_mailbox`."""
 
     def __init__(
         self,
@@ -35,13 +34,11 @@ class FakeSession:
         mailbox: MailboxState,
         *,
         number: int,
-        protocol: MailProtocol,
         place: Place,
     ) -> None:
         self._state = state
         self._mailbox = mailbox
         self._number = number
-        self._imap = protocol is MailProtocol.IMAP
         self._place = place
         self._folder: FolderState | None = None
         self._writable = False
@@ -49,7 +46,6 @@ class FakeSession:
         self._opening = 0
         self._listed_to = 0
         self._closed = False
-        self._to_delete: dict[str, int] = {}
 
     def __repr__(self) -> str:
         folder = "no folder open" if self._folder is None else self._folder.name
@@ -59,10 +55,10 @@ class FakeSession:
     @property
     def features(self) -> frozenset[SessionFeature]:
         """Say what can be done here."""
-        return _IMAP_FEATURES if self._imap else frozenset()
+        return frozenset(SessionFeature)
 
     def open_folder(self, folder: str, *, writable: bool) -> FolderStatus:
-        """Open a folder; POP3 has only `INBOX`."""
+        """Open a folder."""
         verb = "SELECT" if writable else "EXAMINE"
         one_line(folder, what="the folder's name")
         with self._command(verb, folder):
@@ -73,8 +69,8 @@ class FakeSession:
             self._opening += 1
             self._uidvalidity, self._listed_to = found.uidvalidity, found.uidnext
             return FolderStatus(
-                uidvalidity=found.uidvalidity if self._imap else None,
-                uidnext=found.uidnext if self._imap else None,
+                uidvalidity=found.uidvalidity,
+                uidnext=found.uidnext,
                 messages=len(found.mails),
                 writable=not found.read_only and writable,
             )
@@ -84,27 +80,24 @@ class FakeSession:
         folder = self._opened("SEARCH")
         with self._command("SEARCH", "UNDELETED"):
             self._listed_to = folder.uidnext
-            listed = [
-                self._name(mail) for mail in folder.mails.values() if "\\Deleted" not in mail.flags
-            ]
-        uids = [uid for uid in listed if uid not in self._to_delete]
+            uids = [mail.uid for mail in folder.mails.values() if "\\Deleted" not in mail.flags]
         for start in range(0, len(uids), _WINDOW):
             yield tuple(uids[start : start + _WINDOW])
 
     def stat(self, uids: Sequence[Uid]) -> tuple[MailInfo, ...]:
         """Return what the server tells about these mails, in the order asked for."""
         folder = self._opened("FETCH")
-        numbers = self._numbers(folder, uids)
+        numbers = imap_uids(uids)
         if not numbers:
             return ()
         with self._command("FETCH", uid_set(numbers), "RFC822.SIZE FLAGS INTERNALDATE"):
             mails = [folder.mails[number] for number in numbers if number in folder.mails]
         return tuple(
             MailInfo(
-                uid=self._name(mail),
+                uid=mail.uid,
                 size=len(mail.raw),
-                received_at=mail.received_at if self._imap else None,
-                flags=mail.flags if self._imap else frozenset(),
+                received_at=mail.received_at,
+                flags=mail.flags,
             )
             for mail in mails
         )
@@ -112,21 +105,21 @@ class FakeSession:
     def read(self, uids: Sequence[Uid]) -> Iterator[RawMail]:
         """Yield the mails' bytes, in the order asked for, without marking them seen."""
         folder, opening = self._opened("FETCH"), self._opening
-        for number in self._numbers(folder, uids):
+        for number in imap_uids(uids):
             with self._command("FETCH", str(number), "BODY.PEEK[]"):
                 mail = folder.mails.get(number)
             if mail is not None:
                 yield RawMail(
-                    uid=self._name(mail),
+                    uid=mail.uid,
                     raw=mail.raw,
-                    received_at=mail.received_at if self._imap else None,
+                    received_at=mail.received_at,
                 )
             self._still(opening, "FETCH")
 
     def read_headers(self, uids: Sequence[Uid]) -> Iterator[tuple[Uid, bytes]]:
         """Yield the mails' headers, in the order asked for, without marking them seen."""
         folder, opening = self._opened("FETCH"), self._opening
-        numbers = self._numbers(folder, uids)
+        numbers = imap_uids(uids)
         if not numbers:
             return
         with self._command("FETCH", uid_set(numbers), "BODY.PEEK[HEADER]"):
@@ -134,18 +127,18 @@ class FakeSession:
         for mail in mails:
             header = header_of(mail.raw)
             if len(header) <= _LONGEST_HEADER:
-                yield self._name(mail), header
+                yield mail.uid, header
             self._still(opening, "FETCH")
 
     def check(self) -> bool:
-        """Ask whether mail came that was not listed; True on POP3."""
+        """Ask whether mail came that was not listed."""
         folder = self._opened("NOOP")
         with self._command("NOOP"):
-            return not self._imap or folder.uidnext > self._listed_to
+            return folder.uidnext > self._listed_to
 
     def mark_seen(self, uids: Sequence[Uid]) -> frozenset[Uid]:
         """Mark mails seen; return those that carry the flag now."""
-        folder = self._changing("STORE", needs=SessionFeature.FLAGS)
+        folder = self._changing("STORE")
         numbers = imap_uids(uids)
         if not numbers:
             return frozenset()
@@ -155,7 +148,7 @@ class FakeSession:
 
     def move(self, uids: Sequence[Uid], folder: str) -> frozenset[Uid]:
         """Move mails to another folder; return those that are no longer in this one."""
-        source = self._changing("MOVE", needs=SessionFeature.FOLDERS)
+        source = self._changing("MOVE")
         one_line(folder, what="the folder's name")
         numbers = imap_uids(uids)
         if not numbers:
@@ -167,14 +160,8 @@ class FakeSession:
         return frozenset(str(number) for number in numbers)
 
     def delete(self, uids: Sequence[Uid]) -> frozenset[Uid]:
-        """Delete mails; return those that are gone, or will be when the session is closed."""
-        folder = self._changing("EXPUNGE" if self._imap else "DELE")
-        if not self._imap:
-            for uid in uids:
-                for number in self._numbers(folder, [uid]):
-                    with self._command("DELE", str(number)):
-                        self._to_delete[uid] = number
-            return frozenset(uids)
+        """Delete mails; return those that are gone."""
+        folder = self._changing("EXPUNGE")
         numbers = imap_uids(uids)
         if not numbers:
             return frozenset()
@@ -188,20 +175,18 @@ class FakeSession:
 
     def ensure_folder(self, folder: str) -> None:
         """Create a folder unless it exists. Idempotent."""
-        self._require(SessionFeature.FOLDERS, "CREATE")
         one_line(folder, what="the folder's name")
         with self._command("CREATE", folder):
             if self._mailbox.folder(folder) is None:
                 self._mailbox.create(folder)
 
     def close(self) -> None:
-        """Leave cleanly; POP3 commits its deletions here. Idempotent; never raises."""
+        """Leave cleanly. Idempotent; never raises."""
         if self._closed:
             return
         try:
-            with self._command("LOGOUT" if self._imap else "QUIT"):
-                if self._folder is not None:
-                    self._folder.remove(self._to_delete.values())
+            with self._command("LOGOUT"):
+                pass
         except SessionError:
             pass
         finally:
@@ -218,6 +203,12 @@ class FakeSession:
         except Dropped:
             self._leave()
             error: SessionError = self._place.lost("the server hung up", command=verb)
+        except Silence:
+            self._leave()
+            error = self._place.lost("it was silent or slow for too long", command=verb)
+        except Garbage:
+            self._leave()
+            error = self._place.broken("its answer makes no sense", command=verb)
         except Refused as refusal:
             error = self._place.refused(refusal.text, command=verb, code=refusal.code)
         else:
@@ -230,11 +221,10 @@ class FakeSession:
 
     def _find(self, folder: str, verb: str) -> FolderState:
         found = self._mailbox.folder(folder)
-        if found is None or not (self._imap or found.name == "INBOX"):
-            available = tuple(self._mailbox.folders) if self._imap else ("INBOX",)
+        if found is None:
             raise self._place.no_folder(
                 folder,
-                available=available,
+                available=tuple(self._mailbox.folders),
                 command=verb,
                 code="TRYCREATE" if verb == "MOVE" else "NONEXISTENT",
             )
@@ -256,25 +246,8 @@ class FakeSession:
         if self._opening != opening:
             raise self._place.misused("another folder was opened meanwhile", command=verb)
 
-    def _changing(self, verb: str, *, needs: SessionFeature | None = None) -> FolderState:
-        if needs is not None:
-            self._require(needs, verb)
+    def _changing(self, verb: str) -> FolderState:
         folder = self._opened(verb)
         if not self._writable:
             raise self._place.misused("the folder is open for reading only", command=verb)
         return folder
-
-    def _require(self, feature: SessionFeature, verb: str) -> None:
-        if feature not in self.features:
-            raise self._place.misused(f"POP3 knows nothing of it: {feature.value}", command=verb)
-
-    def _name(self, mail: FakeMail) -> Uid:
-        return mail.uid if self._imap else mail.unique_id
-
-    def _numbers(self, folder: FolderState, uids: Sequence[Uid]) -> list[int]:
-        """Return the UIDs as the state's keys; of POP3's unique-ids those that exist."""
-        if self._imap:
-            return imap_uids(uids)
-        with self._state.lock:
-            known = {mail.unique_id: int(mail.uid) for mail in folder.mails.values()}
-        return [known[uid] for uid in dict.fromkeys(uids) if uid in known]

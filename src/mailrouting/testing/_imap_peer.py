@@ -10,8 +10,6 @@ import ssl
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from mailrouting.auth import parse_login
-from mailrouting.errors import LoginStringError
 from mailrouting.testing._imap_mails import Bad, OpenedFolder, find_folder
 from mailrouting.testing._imap_text import (
     decode_folder,
@@ -19,11 +17,18 @@ from mailrouting.testing._imap_text import (
     quoted,
     tokens,
 )
+from mailrouting.testing._server_login import (
+    log_in_by_name,
+    log_in_by_plain,
+    log_in_by_token,
+)
 from mailrouting.testing._server_state import (
     Dropped,
+    Garbage,
     MailboxState,
     Refused,
     ServerState,
+    Silence,
 )
 
 __all__ = ["ImapPeer"]
@@ -33,7 +38,6 @@ _MECHANISMS = ("AUTH=PLAIN", "AUTH=XOAUTH2", "AUTH=OAUTHBEARER")
 _FLAGS = r"\Answered \Flagged \Deleted \Seen \Draft"
 _LONGEST_LINE = 64 * 1024
 _LITERAL = re.compile(rb"\{(\d{1,6})(\+?)\}\r\n$")
-_PLAIN_FIELDS = 3
 _UID_WORDS = 2
 _UID_COMMANDS = frozenset({"SEARCH", "FETCH", "STORE", "COPY", "MOVE", "EXPUNGE"})
 
@@ -77,6 +81,8 @@ class ImapPeer:
                 self._serve_command()
         except Dropped:
             self._flush_half()
+        except Silence:
+            self._wait_for_the_end()
         except (OSError, ValueError):
             pass
         finally:
@@ -115,6 +121,12 @@ class ImapPeer:
         with contextlib.suppress(OSError):
             self._sock.sendall(out[: len(out) // 2])
 
+    def _wait_for_the_end(self) -> None:
+        """Say nothing; read until the client goes."""
+        with contextlib.suppress(OSError):
+            while self._file.read(_LONGEST_LINE):
+                pass
+
     def _serve_command(self) -> None:
         words = tokens(self._line())
         tag = words[0] if words else "*"
@@ -133,6 +145,8 @@ class ImapPeer:
         except Refused as refusal:
             code = f"[{refusal.code}] " if refusal.code else ""
             self._say(f"{tag} NO {code}{refusal.text}")
+        except Garbage:
+            self._say("%%% \x00 nonsense")
         except (Bad, ValueError, IndexError):
             self._say(f"{tag} BAD unknown command or arguments")
         self._flush()
@@ -205,21 +219,9 @@ class ImapPeer:
 
     def _login(self, arguments: Sequence[str]) -> str:
         name, password = arguments
-        username, _, authname = name.partition("*")
-        if not authname and name not in self._state.mailboxes:
-            with contextlib.suppress(LoginStringError):
-                login = parse_login(name)
-                username, authname = login.username, login.authname or ""
         if self._starttls or "LOGIN" in self._state.without:
             raise Refused("log in with TLS, or by AUTHENTICATE", "PRIVACYREQUIRED")
-        self._mailbox = self._state.log_in(
-            self._number,
-            "LOGIN",
-            name,
-            username=username,
-            authname=authname or None,
-            password=password,
-        )
+        self._mailbox = log_in_by_name(self._state, self._number, "LOGIN", name, password)
         return f"[CAPABILITY {self._capabilities()}] logged in"
 
     def _authenticate(self, arguments: Sequence[str]) -> str:
@@ -231,10 +233,7 @@ class ImapPeer:
             response = base64.b64decode(coded, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             raise Bad from None
-        if mechanism.upper() == "PLAIN":
-            self._plain(response)
-        else:
-            self._bearer(mechanism.upper(), response)
+        self._mailbox = self._by_response(mechanism.upper(), response)
         return f"[CAPABILITY {self._capabilities()}] logged in"
 
     def _challenge(self, text: bytes) -> str:
@@ -245,46 +244,12 @@ class ImapPeer:
             raise Bad
         return answer
 
-    def _plain(self, response: str) -> None:
-        fields = response.split("\0")
-        if len(fields) != _PLAIN_FIELDS:
-            raise Bad
-        authorize, identity, password = fields
-        self._mailbox = self._state.log_in(
-            self._number,
-            "AUTHENTICATE",
-            "PLAIN",
-            identity,
-            authorize,
-            username=authorize or identity,
-            authname=identity if authorize else None,
-            password=password,
-        )
-
-    def _bearer(self, mechanism: str, response: str) -> None:
-        """Log in by token: it says who authenticates, `user` whose mailbox is opened."""
-        user = re.match(r"user=([^\x01]+)\x01|n,a=([^,]+),\x01", response)
-        token = re.search(r"\x01auth=Bearer ([^\x01]+)\x01", response)
-        if user is None or token is None:
-            raise Bad
-        username = user[1] or user[2].replace("=2C", ",").replace("=3D", "=")
-        with self._state.lock:
-            holders = [
-                mailbox.username
-                for mailbox in self._state.mailboxes.values()
-                if mailbox.password == token[1]
-            ]
-        authname = None if username in holders or not holders else holders[0]
+    def _by_response(self, mechanism: str, response: str) -> MailboxState:
+        state, number = self._state, self._number
+        if mechanism == "PLAIN":
+            return log_in_by_plain(state, number, "AUTHENTICATE", response)
         try:
-            self._mailbox = self._state.log_in(
-                self._number,
-                "AUTHENTICATE",
-                mechanism,
-                username,
-                username=username,
-                authname=authname,
-                password=token[1],
-            )
+            return log_in_by_token(state, number, "AUTHENTICATE", mechanism, response)
         except Refused:
             self._challenge(json.dumps({"status": "invalid_token", "scope": "mail"}).encode())
             raise

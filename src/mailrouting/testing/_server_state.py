@@ -4,7 +4,7 @@ import enum
 import itertools
 import re
 import threading
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -20,15 +20,19 @@ __all__ = [
     "Fault",
     "FaultKind",
     "FolderState",
+    "Garbage",
     "MailboxState",
     "Refused",
     "ServerState",
+    "Silence",
     "header_of",
 ]
 
 _FIRST_UIDVALIDITY = 1_700_000_000
 _FIRST_ARRIVAL = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 _END_OF_HEADER = re.compile(rb"^\r?\n", re.MULTILINE)
+
+_LOGINS = frozenset({"AUTHENTICATE", "AUTH", "PASS"})
 
 
 def header_of(raw: bytes) -> bytes:
@@ -79,6 +83,14 @@ class Dropped(Exception):  # noqa: N818 - an event on the wire, not an error of 
     """The connection ends now."""
 
 
+class Garbage(Exception):  # noqa: N818 - likewise
+    """The server answers what is no answer."""
+
+
+class Silence(Exception):  # noqa: N818 - likewise
+    """The server answers nothing any more."""
+
+
 class Refused(Exception):  # noqa: N818 - a server's NO, not an error of ours
     """The server answers NO."""
 
@@ -94,6 +106,8 @@ class FaultKind(enum.Enum):
     DROP_BEFORE = "the connection ends before the command is carried out"
     DROP_AFTER = "the connection ends when it is carried out, before the answer"
     ANSWER_NO = "the server refuses it"
+    GARBAGE = "nothing is carried out, and the answer makes no sense"
+    SILENCE = "nothing is carried out, and no answer ever comes"
 
 
 @attrs.define(kw_only=True)
@@ -105,6 +119,27 @@ class Fault:
     waits: int = 0
     times: int | None = 1
     code: str | None = None
+
+    def strike_before(self, verb: str) -> None:
+        """Keep the command from being carried out, unless the fault comes after it.
+
+        Raises:
+            Dropped: By the fault's kind, as all of these.
+            Refused: Likewise.
+            Garbage: Likewise.
+            Silence: Likewise.
+        """
+        match self.kind:
+            case FaultKind.DROP_BEFORE:
+                raise Dropped
+            case FaultKind.GARBAGE:
+                raise Garbage
+            case FaultKind.SILENCE:
+                raise Silence
+            case FaultKind.ANSWER_NO:
+                raise Refused(f"{verb} refused by the test", self.code)
+            case FaultKind.DROP_AFTER:
+                pass
 
 
 @attrs.define(kw_only=True)
@@ -138,6 +173,13 @@ class FolderState:
         flags = (mail.flags | frozenset(add)) - frozenset(drop)
         self.mails[number] = attrs.evolve(mail, flags=flags)
         return True
+
+    def share_unique_id(self, numbers: Sequence[int]) -> None:
+        """Give mails the POP3 unique-id of the first."""
+        for number in numbers:
+            mail = self.mails[number]
+            unique_id = self.mails[numbers[0]].unique_id
+            self.mails[number] = attrs.evolve(mail, unique_id=unique_id)
 
     def copy_to(self, numbers: Collection[int], target: "FolderState") -> None:
         """Copy the mails that exist, in order of arrival."""
@@ -229,16 +271,16 @@ class ServerState:
         Raises:
             Dropped: The connection ends, before or after the command was carried out.
             Refused: The command was not carried out.
+            Garbage: Likewise; the answer is to make no sense.
+            Silence: Likewise; there is to be none.
         """
         with self.lock:
             if session not in self.open_sessions or not self.online:
                 raise Dropped
             self.records.append(CommandRecord(session=session, verb=verb, arguments=arguments))
-            fault = self._due("LOGIN" if verb == "AUTHENTICATE" else verb)
-            if fault is not None and fault.kind is FaultKind.DROP_BEFORE:
-                raise Dropped
-            if fault is not None and fault.kind is FaultKind.ANSWER_NO:
-                raise Refused(f"{verb} refused by the test", fault.code)
+            fault = self._due("LOGIN" if verb in _LOGINS else verb)
+            if fault is not None:
+                fault.strike_before(verb)
             yield
             if fault is not None:
                 raise Dropped

@@ -1,5 +1,6 @@
 """Let real clients speak to the fake mail server, over loopback only."""
 
+import abc
 import contextlib
 import socket
 import ssl
@@ -7,36 +8,27 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from mailrouting.accounts import Endpoint, TlsMode
 from mailrouting.testing._imap_peer import ImapPeer
+from mailrouting.testing._pop3_peer import Pop3Peer
 from mailrouting.testing.server import FakeMailServer
 
-__all__ = ["LoopbackImap"]
+__all__ = ["LoopbackImap", "LoopbackPop3"]
 
 _SILENCE_SECONDS = 30.0
 _HOST = "127.0.0.1"
 
 
-class LoopbackImap:
-    """Serve a `FakeMailServer` by IMAP4rev1 on 127.0.0.1, at a port that the system chooses.
+class _Peer(Protocol):
+    """Serve one connection."""
 
-    A context manager: its threads have ended when the block has. Faults of the server strike
-    here too: a dropped connection ends in the middle of the answer.
+    def serve(self) -> None: ...
 
-    >>> import imaplib
-    >>> server = FakeMailServer()
-    >>> server.add_mailbox("help@example.org", password="pw")
-    >>> with LoopbackImap(server) as imap, imaplib.IMAP4(imap.host, imap.port) as client:
-    ...     client.login("help@example.org", "pw")[0]
-    'OK'
 
-    Args:
-        server: Whose mailboxes are served.
-        tls: A server's context: TLS from the start, or after STARTTLS.
-        starttls: Begin in plain text, and take no login before STARTTLS.
-    """
+class _Loopback(abc.ABC):
+    """Listen on 127.0.0.1, and serve each client in a thread of its own."""
 
     host = _HOST
 
@@ -58,7 +50,7 @@ class LoopbackImap:
 
     def __repr__(self) -> str:
         state = "stopped" if self._listener is None else f"port {self.port}"
-        return f"<LoopbackImap of {self._server!r}: {state}>"
+        return f"<{type(self).__name__} of {self._server!r}: {state}>"
 
     @property
     def port(self) -> int:
@@ -108,6 +100,10 @@ class LoopbackImap:
         self._listener.close()
         self._listener = None
 
+    @abc.abstractmethod
+    def _peer(self, sock: socket.socket, *, starttls: ssl.SSLContext | None) -> _Peer:
+        """Return what speaks the protocol."""
+
     def _accept(self, listener: socket.socket) -> None:
         while True:
             sock, _ = listener.accept()
@@ -131,13 +127,60 @@ class LoopbackImap:
                 self._clients.add(handle)
             try:
                 if self._tls is None or self._starttls:
-                    ImapPeer(self._server.state, plain, starttls=self._tls).serve()
+                    self._peer(plain, starttls=self._tls).serve()
                 else:
                     with self._tls.wrap_socket(plain, server_side=True) as encrypted:
-                        ImapPeer(self._server.state, encrypted, starttls=None).serve()
+                        self._peer(encrypted, starttls=None).serve()
             except OSError:
                 pass  # The client broke off the handshake; its own side says why.
             finally:
                 with self._lock:
                     self._clients.discard(handle)
                 plain.close()
+
+
+class LoopbackImap(_Loopback):
+    """Serve a `FakeMailServer` by IMAP4rev1 on 127.0.0.1, at a port that the system chooses.
+
+    A context manager: its threads have ended when the block has. Faults of the server strike
+    here too: a dropped connection ends in the middle of the answer.
+
+    >>> import imaplib
+    >>> server = FakeMailServer()
+    >>> server.add_mailbox("help@example.org", password="pw")
+    >>> with LoopbackImap(server) as imap, imaplib.IMAP4(imap.host, imap.port) as client:
+    ...     client.login("help@example.org", "pw")[0]
+    'OK'
+
+    Args:
+        server: Whose mailboxes are served.
+        tls: A server's context: TLS from the start, or after STARTTLS.
+        starttls: Begin in plain text, and take no login before STARTTLS.
+    """
+
+    def _peer(self, sock: socket.socket, *, starttls: ssl.SSLContext | None) -> _Peer:
+        return ImapPeer(self._server.state, sock, starttls=starttls)
+
+
+class LoopbackPop3(_Loopback):
+    """Serve a `FakeMailServer` by POP3 on 127.0.0.1, at a port that the system chooses.
+
+    A context manager, as `LoopbackImap`, and with the same faults. Each login sees the INBOX of its
+    mailbox; deletions are done at QUIT.
+
+    >>> import poplib
+    >>> server = FakeMailServer()
+    >>> server.add_mailbox("help@example.org", password="pw")
+    >>> with LoopbackPop3(server) as pop3:
+    ...     client = poplib.POP3(pop3.host, pop3.port)
+    ...     client.user("help@example.org"), client.pass_("pw"), client.quit()
+    (b'+OK send PASS', b'+OK logged in', b'+OK until next time')
+
+    Args:
+        server: Whose mailboxes are served.
+        tls: A server's context: TLS from the start, or after STLS.
+        starttls: Begin in plain text, and take no login before STLS.
+    """
+
+    def _peer(self, sock: socket.socket, *, starttls: ssl.SSLContext | None) -> _Peer:
+        return Pop3Peer(self._server.state, sock, starttls=starttls)

@@ -12,6 +12,7 @@ from mailrouting.auth import MailProtocol
 from mailrouting.errors import ConfigurationError, SessionError
 from mailrouting.records import Uid
 from mailrouting.session import MailSession
+from mailrouting.testing._fake_pop3 import FakePop3Session
 from mailrouting.testing._fake_session import FakeSession
 from mailrouting.testing._server_state import (
     CommandRecord,
@@ -20,9 +21,11 @@ from mailrouting.testing._server_state import (
     Fault,
     FaultKind,
     FolderState,
+    Garbage,
     MailboxState,
     Refused,
     ServerState,
+    Silence,
 )
 from mailrouting.wire.guard import own_inbound
 from mailrouting.wire.trouble import Place
@@ -51,7 +54,8 @@ class FakeMailServer:
     <FakeMailServer: 1 mailbox, 1 mail, 1 open session>
 
     Args:
-        without: IMAP extensions that are not offered, for instance `("MOVE", "UIDPLUS")`.
+        without: Extensions that are not offered, for instance `("MOVE", "UIDPLUS")` of IMAP, or
+            `("UIDL", "PIPELINING")` of POP3.
         clock: Gives the time of arrival; without one, mails arrive a second apart from a fixed
             day in 2026.
 
@@ -186,7 +190,7 @@ class FakeMailServer:
 
     def _open(
         self, username: str, *, authname: str | None, protocol: MailProtocol, account_id: str | None
-    ) -> FakeSession:
+    ) -> MailSession:
         place = Place(account_id=account_id, endpoint=_ENDPOINT)
         names = (username,) if authname is None else (username, authname)
         number: int | None = None
@@ -197,10 +201,15 @@ class FakeMailServer:
             )
         except Dropped:
             error: SessionError = place.unreachable("the server hung up")
+        except Silence:
+            error = place.unreachable("it was silent or slow for too long", command="LOGIN")
+        except Garbage:
+            error = place.broken("its answer makes no sense", command="LOGIN")
         except Refused as refusal:
             error = place.login_refused(refusal.text, code=refusal.code)
         else:
-            return FakeSession(self.state, mailbox, number=number, protocol=protocol, place=place)
+            face = FakePop3Session if protocol is MailProtocol.POP3 else FakeSession
+            return face(self.state, mailbox, number=number, place=place)
         if number is not None:
             self.state.end_session(number)
         raise error
@@ -219,6 +228,14 @@ class FakeMailServer:
         """Begin a new generation, as after a migration: new UIDVALIDITY, UIDs from 1."""
         with self.state.lock:
             self._folder(self._mailbox(username), folder).renumber()
+
+    def share_unique_id(self, username: str, *uids: Uid) -> None:
+        """Give mails of INBOX one POP3 unique-id, that of the first.
+
+        RFC 1939 §7 allows it for equal mails; some servers do it for others.
+        """
+        with self.state.lock:
+            self._folder(self._mailbox(username), "INBOX").share_unique_id([*map(int, uids)])
 
     def read_only(self, username: str, folder: str = "INBOX") -> None:
         """Give a folder read-only from now on."""
@@ -283,6 +300,24 @@ class FakeMailServer:
                 code=code,
             )
         )
+
+    def answer_garbage(self, command: str, *, nth: int = 1) -> None:
+        """Answer a command once with what is no answer, and do nothing of it.
+
+        Args:
+            command: Its verb; `LOGIN` means every way to log in.
+            nth: Which one; 1 is the next.
+        """
+        self._add_fault(Fault(kind=FaultKind.GARBAGE, verb=command.upper(), waits=nth - 1))
+
+    def go_silent(self, command: str, *, nth: int = 1) -> None:
+        """Never answer a command, and do nothing of it: the connection stays open.
+
+        Args:
+            command: Its verb; `LOGIN` means every way to log in.
+            nth: Which one; 1 is the next.
+        """
+        self._add_fault(Fault(kind=FaultKind.SILENCE, verb=command.upper(), waits=nth - 1))
 
     def _add_fault(self, fault: Fault) -> None:
         with self.state.lock:
