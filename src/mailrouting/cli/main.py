@@ -12,6 +12,7 @@ import click
 
 from mailrouting.cli.common import FAILED, config_option, load, stop
 from mailrouting.cli.operators import accept
+from mailrouting.cli.running import fetch, worker
 from mailrouting.cli.showing import inspection_lines, printable
 from mailrouting.errors import MailroutingError
 
@@ -152,31 +153,6 @@ def resolve(
 
 
 @main.command()
-@config_option
-@click.option("--account", "account_ids", multiple=True, help="Only this account; repeatable.")
-@click.option("--due", is_flag=True, help="Only accounts whose time has come.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def fetch(config_path: Path, account_ids: tuple[str, ...], *, due: bool, as_json: bool) -> None:
-    """Fetch every account's mail into tickets.
-
-    Without --due every account is tried, also one that failed a moment ago.
-
-    Exit status: 0 when every account was fetched or another fetch is at work, 1 when one failed,
-    2 when the command line or the configuration is wrong and nothing was fetched.
-    """
-    from mailrouting.cli.fetching import run_fetch  # noqa: PLC0415 - likewise
-
-    if due and account_ids:
-        raise click.UsageError("--due and --account exclude each other.")
-    config = load(config_path)
-    try:
-        done = run_fetch(config, account_ids=account_ids, due=due, as_json=as_json)
-    except MailroutingError as error:
-        stop(error)
-    sys.exit(0 if done else FAILED)
-
-
-@main.command()
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the state in this folder.")
 def demo(keep: Path | None) -> None:
     """Run the main job on a fake mail server: mails, tickets, and where answers leave from."""
@@ -188,5 +164,5 @@ def demo(keep: Path | None) -> None:
         stop(error)
 
 
-for _command in (accept,):
+for _command in (accept, fetch, worker):
     main.add_command(_command)

@@ -38,7 +38,7 @@ def accept(
     recipients: tuple[str, ...],
     defer: bool,
 ) -> None:
-    """Take in the mail on standard input; for the pipe of a mail server.
+    """Take in one mail from a mail server's pipe.
 
     The mail is kept, not converted: `fetch` or `worker` does that. A fetch that is at work does not
     matter.
