@@ -100,6 +100,18 @@ class OpenedFolder:
                     case "UID":
                         named = set(matches(next(words, ""), found))
                         found = [uid for uid in found if uid in named]
+                    case "SEEN":
+                        mails = self._here.mails
+                        found = [uid for uid in found if "\\Seen" in mails[uid].flags]
+                    case "LARGER" | "SMALLER" as criterion:
+                        bound, mails = int(next(words, "")), self._here.mails
+                        is_larger = criterion == "LARGER"
+                        found = [
+                            uid
+                            for uid in found
+                            if len(mails[uid].raw) != bound
+                            and (len(mails[uid].raw) > bound) is is_larger
+                        ]
                     case "UNDELETED" | "UNSEEN" as criterion:
                         flag = "\\" + criterion.removeprefix("UN").capitalize()
                         mails = self._here.mails

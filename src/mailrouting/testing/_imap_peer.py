@@ -173,6 +173,7 @@ class ImapPeer:
         handlers["STATUS"] = self._status
         handlers["LIST"] = self._list
         handlers["CREATE"] = self._create
+        handlers["SUBSCRIBE"] = self._subscribe
         if self._folder is not None:
             handlers["SEARCH"] = self._folder.search
             handlers["FETCH"] = self._folder.fetch
@@ -272,7 +273,8 @@ class ImapPeer:
                 writable=writable and not folder.read_only,
                 out=self._out,
             )
-            lasting = _FLAGS if self._folder.writable else ""
+            any_keyword = "" if "KEYWORDS" in self._state.without else r" \*"
+            lasting = _FLAGS + any_keyword if self._folder.writable else ""
             self._say(f"* FLAGS ({_FLAGS})")
             self._say(f"* {len(folder.mails)} EXISTS")
             self._say("* 0 RECENT")
@@ -315,3 +317,7 @@ class ImapPeer:
                 raise Refused("it exists already", "ALREADYEXISTS")
             self._mine.create(name)
         return ""
+
+    def _subscribe(self, arguments: Sequence[str]) -> str:
+        with self._state.command(self._number, "SUBSCRIBE", decode_folder(arguments[0])):
+            return ""

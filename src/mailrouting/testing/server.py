@@ -55,7 +55,8 @@ class FakeMailServer:
 
     Args:
         without: Extensions that are not offered, for instance `("MOVE", "UIDPLUS")` of IMAP, or
-            `("UIDL", "PIPELINING")` of POP3.
+            `("UIDL", "PIPELINING")` of POP3. `KEYWORDS` and `FLAGS` say which flags are not kept:
+            those beside IMAP's own, and those.
         clock: Gives the time of arrival; without one, mails arrive a second apart from a fixed
             day in 2026.
 

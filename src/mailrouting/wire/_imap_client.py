@@ -1,147 +1,39 @@
 """Tame imapclient: our socket under it, and one boundary where its exceptions end.
 
-Private names of imapclient and imaplib are used in this module only (`_create_IMAP4`, `_imap`,
-`_command_complete`, `_simple_command`, `_get_capabilities`, `_log`);
+Private names of imapclient are used in this module only (`_create_IMAP4`, `_imap`);
 `tests/wire/test_imap_hostile.py` fails when one goes.
 """
 
-import base64
-import binascii
 import contextlib
 import imaplib
-import re
-import socket
 import ssl
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Callable, Generator, Sequence
+from typing import TypeVar
 
 from imapclient import IMAPClient
+from imapclient.imap_utf7 import encode
 
 from mailrouting.accounts import ResolvedEndpoint
 from mailrouting.errors import MailroutingError, SessionError
 from mailrouting.wire._deadline import Flooded, Timeouts, Wire
+from mailrouting.wire._imap_protocol import Flight, Protocol, TaggedNo, quoted
 from mailrouting.wire._opening import connected, os_reason, tls_error
-from mailrouting.wire.trouble import Place, excerpt, response_code
+from mailrouting.wire.trouble import Place, excerpt
 
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
-
-__all__ = ["Connection", "Respond", "TaggedNo", "quoted"]
+__all__ = ["Connection", "folder_name"]
 
 _T = TypeVar("_T")
 
-Respond = Callable[[bytes], bytes | None]
-"""Answer a SASL challenge, both decoded; None ends the exchange (RFC 9051 §6.2.2)."""
-
-_LONGEST_LINE = 1_000_000
 _ANSWER_OCTETS = 8 * 1024 * 1024
 """What an answer may have beside mail: the longest is the list of all folders."""
 
 _GOODBYE_SECONDS = 5.0
 _LONGEST_COUNT = 10
-_LEADING_CODE = re.compile(r"\[[^\]]*\]\s*")
 
 
-class TaggedNo(Exception):  # noqa: N818 - a server's clean NO, mapped by whoever asked
-    """The server refused a command; the session goes on.
-
-    Attributes:
-        code: The response code, upper case, or None.
-        text: What it said after that; untrusted.
-    """
-
-    def __init__(self, said: bytes) -> None:
-        text = said.decode("utf-8", "replace")
-        leading = _LEADING_CODE.match(text)
-        self.code: str | None = response_code(leading[0]) if leading else None
-        self.text: str = text[leading.end() :] if leading else text
-        super().__init__(self.text)
-
-
-class _Protocol(imaplib.IMAP4):
-    """Speak IMAP over a `Wire`."""
-
-    sock: socket.socket
-    state: str
-    literal: str | None
-
-    def __init__(self, wire: Wire, host: str) -> None:
-        self._wire = wire
-        self._respond: Respond = _give_up
-        super().__init__(host)
-
-    def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
-        del timeout
-        self.host = host
-        self.port = port
-        self.sock = self._wire.socket
-
-    def read(self, size: int) -> bytes:
-        return self._wire.read(size)
-
-    def readline(self) -> bytes:
-        return self._wire.readline(_LONGEST_LINE)
-
-    def send(self, data: "ReadableBuffer") -> None:
-        self._wire.send(data)
-
-    def shutdown(self) -> None:
-        self._wire.close()
-
-    def encrypt(self, context: ssl.SSLContext) -> None:
-        """Send STARTTLS, and begin anew inside TLS."""
-        self.xatom("STARTTLS")
-        # What was said in plain text is nobody's word: RFC 9051 §11.1.
-        self.untagged_responses.clear()
-        self._wire.start_tls(context, self.host)
-        self.sock = self._wire.socket
-        self._get_capabilities()
-
-    def log_in(self, username: str, password: str) -> None:
-        r"""Send LOGIN; imaplib's own leaves the user name unquoted, so `DOMAIN\user` is wrong."""
-        self._simple_command("LOGIN", quoted(username), quoted(password))
-        self.state = "AUTH"
-
-    def authenticate_with(
-        self, mechanism: str, respond: Respond, *, initial: bytes | None = None
-    ) -> None:
-        """Run a SASL exchange; `initial` is sent with the command (RFC 4959)."""
-        self._respond = respond
-        # imaplib calls a literal that is a bound method, and sends what it returns.
-        self.literal = cast("str", self._answer)
-        arguments = [] if initial is None else [base64.b64encode(initial)]
-        try:
-            self._simple_command("AUTHENTICATE", mechanism, *arguments)
-        finally:
-            self._respond = _give_up
-        self.state = "AUTH"
-
-    def _answer(self, challenge: bytes) -> bytes:
-        try:
-            answer = self._respond(base64.b64decode(challenge, validate=True))
-        except binascii.Error:
-            answer = None
-        return b"*" if answer is None else base64.b64encode(answer)
-
-    def _command_complete(self, name: str, tag: bytes) -> tuple[str, list[bytes]]:
-        status: str
-        data: list[bytes]
-        status, data = cast("Any", super())._command_complete(name, tag)  # noqa: SLF001 - our base
-        if status == "NO":
-            raise TaggedNo(data[-1])
-        return status, data
-
-    def _log(self, line: str) -> None:
-        """Keep no copy of what was sent: it may be a LOGIN."""
-
-
-def _give_up(challenge: bytes) -> None:
-    del challenge
-
-
-def quoted(text: str) -> str:
-    """Write a quoted string (RFC 9051 §4.3)."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def folder_name(folder: str) -> str:
+    """Write a folder's name as an argument: modified UTF-7, quoted (RFC 3501 §5.1.3)."""
+    return quoted(encode(folder).decode("ascii"))
 
 
 class _Client(IMAPClient):
@@ -156,7 +48,7 @@ class _Client(IMAPClient):
         self.normalise_times = False
 
     def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802 - imapclient's name
-        self.protocol: _Protocol = _Protocol(self._wire, self.host)
+        self.protocol: Protocol = Protocol(self._wire, self.host)
         return self.protocol
 
     def open_folder(self, folder: str, *, writable: bool) -> dict[bytes, object]:
@@ -175,6 +67,7 @@ class Connection:
         endpoint: Where it leads.
         place: Makes the errors.
         exists: How many mails the server last said unasked that the folder holds; None: nothing.
+        can_unselect: Whether the server can close a folder without removing anything.
     """
 
     def __init__(
@@ -188,6 +81,7 @@ class Connection:
         self.endpoint = endpoint
         self.place = place
         self.exists: int | None = None
+        self.can_unselect: bool = False
         self._timeouts = timeouts
         self._hide: Callable[[], tuple[str, ...]] = tuple
         self._wire = connected(endpoint, tls=tls, timeouts=timeouts, place=place)
@@ -203,7 +97,7 @@ class Connection:
         return self._wire.closed
 
     @property
-    def protocol(self) -> _Protocol:
+    def protocol(self) -> Protocol:
         """Return what speaks IMAP under the client."""
         return self.client.protocol
 
@@ -248,6 +142,16 @@ class Connection:
         )
         return self._guarded(verb, call, opening=opening)
 
+    def flight(self, *commands: Sequence[str]) -> Flight:
+        """Send commands that do not depend on each other together; none brings mail.
+
+        Raises:
+            SessionLostError: The connection ended, or its time was over. It is closed.
+            PeerProtocolError: An answer makes no sense. The connection is closed.
+        """
+        verb = commands[0][commands[0][0] == "UID"]
+        return self.attempt(verb, lambda: self.protocol.together(commands))
+
     def refusal(self, verb: str, no: TaggedNo) -> SessionError:
         """Make the error for a NO."""
         return self.place.refused(self.excerpt(no.text), command=verb, code=no.code)
@@ -264,8 +168,11 @@ class Connection:
         """Log out and close. Idempotent; never raises."""
         if not self._wire.closed:
             self._wire.allow(octets=_ANSWER_OCTETS, seconds=_GOODBYE_SECONDS)
+            # UNSELECT (RFC 3691), for servers that remove what is marked deleted at the end.
+            is_open = self.protocol.state == "SELECTED" and self.can_unselect
+            commands = [["UNSELECT"], ["LOGOUT"]] if is_open else [["LOGOUT"]]
             with contextlib.suppress(Exception):
-                self.client.logout()
+                self.protocol.together(commands)
             self._wire.close()
 
     def _guarded(self, verb: str, call: Callable[[], _T], *, opening: bool) -> _T:
@@ -310,6 +217,8 @@ class Connection:
             return end("it was silent or slow for too long", command=verb)
         if isinstance(failure, ssl.SSLError) and opening:
             return tls_error(failure, place, command=verb)
+        if isinstance(failure, imaplib.IMAP4.abort) and isinstance(failure.__context__, OSError):
+            failure = failure.__context__  # it could not be sent
         if isinstance(failure, OSError):
             return end(os_reason(failure), command=verb)
         if goodbye := self._goodbye(failure):

@@ -15,7 +15,8 @@ from mailrouting.auth import (
 )
 from mailrouting.errors import ConfigurationError, SessionError
 from mailrouting.wire._deadline import Timeouts
-from mailrouting.wire._imap_client import Connection, TaggedNo, quoted
+from mailrouting.wire._imap_client import Connection
+from mailrouting.wire._imap_protocol import TaggedNo, quoted
 from mailrouting.wire._sasl import SaslAnswers
 from mailrouting.wire.trouble import Place
 

@@ -12,15 +12,19 @@ from mailrouting.wire._imap_client import Connection
 __all__ = [
     "LARGEST_NUMBER",
     "LONGEST_HEADER",
+    "UIDS_A_COMMAND",
+    "flag_names",
     "mail_info",
     "number_told",
+    "parts",
     "read_headers",
     "read_mails",
 ]
 
 LARGEST_NUMBER = 2**32 - 1
-
 LONGEST_HEADER = 256 * 1024
+UIDS_A_COMMAND = 500
+"""Ten digits and a comma each stay below the 8192 octets that servers must accept (RFC 7162 §4)."""
 
 _BATCH_OCTETS = 2 * 1024 * 1024
 _BATCH_MAILS = 200
@@ -69,8 +73,7 @@ def read_headers(connection: Connection, numbers: Sequence[int]) -> Iterator[tup
     """
     # One octet more than is taken, so that a header that was cut is known as such.
     item = f"BODY.PEEK[HEADER]<0.{LONGEST_HEADER + 1}>"
-    for start in range(0, len(numbers), _HEADERS_A_COMMAND):
-        some = numbers[start : start + _HEADERS_A_COMMAND]
+    for some in parts(numbers, _HEADERS_A_COMMAND):
         told = connection.run(
             "FETCH",
             partial(connection.client.fetch, some, [item]),
@@ -170,11 +173,12 @@ def mail_info(number: int, told: dict[bytes, object]) -> MailInfo:
         uid=str(number),
         size=size if isinstance(size, int) and size >= 0 else None,
         received_at=_received_at(told.get(b"INTERNALDATE")),
-        flags=frozenset(_texts(flags)),
+        flags=frozenset(flag_names(flags)),
     )
 
 
-def _texts(flags: object) -> Iterator[str]:
+def flag_names(flags: object) -> Iterator[str]:
+    """Yield the flags of a list as told."""
     if isinstance(flags, tuple):
         for flag in cast("tuple[object, ...]", flags):
             if isinstance(flag, bytes):
@@ -185,3 +189,9 @@ def _received_at(told: object) -> datetime | None:
     if not isinstance(told, datetime) or told.tzinfo is None:
         return None
     return told.astimezone(UTC) if _EARLIEST_YEAR <= told.year <= _LATEST_YEAR else None
+
+
+def parts(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    """Yield the numbers, at most so many at a time."""
+    for start in range(0, len(numbers), size):
+        yield numbers[start : start + size]

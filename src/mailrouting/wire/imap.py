@@ -5,49 +5,34 @@ changed was looked at afterwards. Every command has a deadline, every answer a l
 """
 
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Self
 
-import attrs
-
-from mailrouting.accounts import InboundSettings, canonical_folder
+from mailrouting.accounts import InboundSettings
 from mailrouting.auth import Credential
-from mailrouting.errors import SessionError
 from mailrouting.records import Uid
 from mailrouting.session import FolderStatus, MailInfo, RawMail, SessionFeature
 from mailrouting.wire._deadline import Timeouts
-from mailrouting.wire._imap_client import Connection, TaggedNo
+from mailrouting.wire._imap_change import Changes
+from mailrouting.wire._imap_client import Connection
+from mailrouting.wire._imap_folder import Opened, create_folder, open_folder
 from mailrouting.wire._imap_login import open_connection
 from mailrouting.wire._imap_read import (
     LARGEST_NUMBER,
+    UIDS_A_COMMAND,
     mail_info,
-    number_told,
+    parts,
     read_headers,
     read_mails,
 )
-from mailrouting.wire.guard import imap_uids, one_line, uid_set
+from mailrouting.wire.guard import imap_uids, one_line
 
 __all__ = ["ImapSession", "Timeouts"]
 
 _WINDOW = 5000
 _LISTED_AT_ONCE = 50_000
 """UIDs that surely fit a line of imaplib's limit: eleven octets each."""
-
-_UIDS_A_COMMAND = 500
-"""Ten digits and a comma each stay below the 8192 octets that servers must accept (RFC 7162 §4)."""
-
-_MOVE_TRIES = 2
-_NO_SUCH_FOLDER = frozenset({"NONEXISTENT", "TRYCREATE"})
-
-
-@attrs.define(kw_only=True, eq=False)
-class _Opened:
-    """Be the folder that is open: another object each time one is opened."""
-
-    name: str
-    messages: int
-    writable: bool
 
 
 class ImapSession:
@@ -58,8 +43,9 @@ class ImapSession:
     ) -> None:
         self._connection = connection
         self._capabilities = capabilities
+        connection.can_unselect = "UNSELECT" in capabilities
         self._username = username
-        self._folder: _Opened | None = None
+        self._folder: Opened | None = None
 
     @classmethod
     def connect(
@@ -112,18 +98,9 @@ class ImapSession:
                 its UIDs do not last (RFC 4315, UIDNOTSTICKY).
         """
         one_line(folder, what="the folder's name")
-        client, verb = self._connection.client, "SELECT" if writable else "EXAMINE"
         self._folder = None
-        error: SessionError
-        try:
-            told = self._connection.attempt(
-                verb, lambda: client.open_folder(folder, writable=writable)
-            )
-        except TaggedNo as no:
-            error = self._folder_refusal(folder, verb, no)
-        else:
-            return self._opened_as(folder, told, writable=writable)
-        raise error
+        self._folder = open_folder(self._connection, folder, writable=writable)
+        return self._folder.status
 
     def list_uids(self) -> Iterator[tuple[Uid, ...]]:
         """Yield the UIDs of the open folder in windows, ascending; deleted mail is left out."""
@@ -141,25 +118,31 @@ class ImapSession:
             spans.append(f"{starts[-1]}:*")
         for span in spans:
             found = self._search(*filter(None, [span]), "UNDELETED", folder=folder)
-            for part in _parts(sorted(found), _WINDOW):
+            for part in parts(sorted(found), _WINDOW):
                 yield tuple(str(number) for number in part)
 
     def stat(self, uids: Sequence[Uid]) -> tuple[MailInfo, ...]:
         """Return what the server tells about these mails, in the order asked for."""
         folder = self._open("FETCH")
-        return tuple(self._stat(imap_uids(uids), folder))
+        infos = tuple(self._stat(imap_uids(uids), folder))
+        folder.known = {int(info.uid): info for info in infos[-_WINDOW:]}
+        return infos
 
     def read(self, uids: Sequence[Uid]) -> Iterator[RawMail]:
         """Yield the mails' bytes, in the order asked for, without marking them seen.
 
-        Small mails are read many at a time, large ones in parts; before each batch their sizes
-        are asked for.
+        Small mails are read many at a time, large ones in parts; their sizes are asked for
+        before, unless `stat` told them just now.
         """
         folder = self._open("FETCH")
-        for part in _parts(imap_uids(uids), _UIDS_A_COMMAND):
-            infos = tuple(self._stat(part, folder))
-            mails = read_mails(self._connection, infos)
-            for mail in mails:
+        for some in parts(imap_uids(uids), UIDS_A_COMMAND):
+            known, folder.known = folder.known, {}
+            told = {number: known[number] for number in some if number in known}
+            unknown = [number for number in some if number not in told]
+            told |= {int(info.uid): info for info in self._stat(unknown, folder)}
+            folder.known = {number: known[number] for number in known if number not in told}
+            infos = [told[number] for number in some if number in told]
+            for mail in read_mails(self._connection, infos):
                 yield mail
                 self._still(folder, "FETCH")
 
@@ -178,35 +161,23 @@ class ImapSession:
 
     def mark_seen(self, uids: Sequence[Uid]) -> frozenset[Uid]:
         """Mark mails seen; return those that carry the flag now."""
-        numbers, folder = self._changing("STORE", uids)
-        seen: set[Uid] = set()
-        for part in _parts(numbers, _UIDS_A_COMMAND):
-            self._add_flag(part, "\\Seen")
-            seen.update(info.uid for info in self._stat(part, folder) if "\\Seen" in info.flags)
-        return frozenset(seen)
+        numbers, changes = self._changing("STORE", uids)
+        return _names(changes.mark_seen(numbers))
 
     def move(self, uids: Sequence[Uid], folder: str) -> frozenset[Uid]:
         """Move mails to another folder; return those that are no longer in this one.
 
-        With MOVE (RFC 6851) in one step. Without it by copy and deletion of just these UIDs; a
-        session lost in between leaves both the mail and its copy.
+        With MOVE (RFC 6851) in one step. Without it by copy and deletion of just these UIDs: they
+        are marked `$MrMoving` before, where the server keeps keywords, so that after a lost
+        session the other folder is looked at before a mail is copied again.
 
         Raises:
             FolderNotFoundError: There is no such folder.
             SessionError: The server refused; the mails stay.
         """
         one_line(folder, what="the folder's name")
-        numbers, opened = self._changing("MOVE", uids)
-        gone: set[Uid] = set()
-        for part in _parts(numbers, _UIDS_A_COMMAND):
-            left = part
-            for _ in range(_MOVE_TRIES):
-                done = self._transfer(left, folder, opened)
-                gone |= self._absent(left, opened)
-                left = [number for number in left if str(number) not in gone]
-                if done or not left:
-                    break
-        return frozenset(gone)
+        numbers, changes = self._changing("MOVE", uids)
+        return _names(changes.move(numbers, folder))
 
     def delete(self, uids: Sequence[Uid]) -> frozenset[Uid]:
         """Delete mails; return those that are gone.
@@ -214,12 +185,8 @@ class ImapSession:
         Without UIDPLUS (RFC 4315) they stay marked deleted, and count as gone: a plain EXPUNGE
         would also destroy what others marked.
         """
-        numbers, opened = self._changing("STORE", uids)
-        gone: set[Uid] = set()
-        for part in _parts(numbers, _UIDS_A_COMMAND):
-            self._expunge(part)
-            gone |= self._absent(part, opened)
-        return frozenset(gone)
+        numbers, changes = self._changing("STORE", uids)
+        return _names(changes.delete(numbers))
 
     def ensure_folder(self, folder: str) -> None:
         """Create a folder unless it exists. Idempotent.
@@ -227,160 +194,53 @@ class ImapSession:
         Raises:
             SessionError: It does not exist, and the server refused to create it.
         """
-        one_line(folder, what="the folder's name")
-        if self._exists(folder):
-            return
-        error: SessionError
-        try:
-            self._connection.attempt(
-                "CREATE", lambda: self._connection.client.create_folder(folder)
-            )
-        except TaggedNo as no:
-            if no.code == "ALREADYEXISTS":
-                return
-            error = self._connection.refusal("CREATE", no)
-        else:
-            return
-        raise error
+        create_folder(self._connection, one_line(folder, what="the folder's name"))
 
     def close(self) -> None:
         """Log out. Idempotent; never raises. Expunges nothing."""
         self._folder = None
         self._connection.leave()
 
-    def _open(self, verb: str) -> _Opened:
+    def _open(self, verb: str) -> Opened:
         if self._connection.closed:
             raise self._connection.place.lost("it was closed", command=verb)
         if self._folder is None:
             raise self._connection.place.misused("no folder is open", command=verb)
         return self._folder
 
-    def _still(self, folder: _Opened, verb: str) -> None:
+    def _still(self, folder: Opened, verb: str) -> None:
         """Refuse to go on with a listing or reading in another folder: UIDs would mean others."""
         if self._open(verb) is not folder:
             raise self._connection.place.misused("another folder was opened", command=verb)
 
-    def _changing(self, verb: str, uids: Sequence[Uid]) -> tuple[list[int], _Opened]:
+    def _changing(self, verb: str, uids: Sequence[Uid]) -> tuple[list[int], Changes]:
         folder = self._open(verb)
-        if not folder.writable:
+        if not folder.status.writable:
             raise self._connection.place.misused(
                 "the folder is open for reading only", command=verb
             )
-        return imap_uids(uids), folder
-
-    def _opened_as(self, folder: str, told: dict[bytes, object], *, writable: bool) -> FolderStatus:
-        place = self._connection.place
-        if b"UIDNOTSTICKY" in told:
-            raise place.refused(
-                f"the UIDs in {folder!r} do not last", command="SELECT", code="UIDNOTSTICKY"
-            )
-        if writable and b"READ-ONLY" in told:
-            raise place.read_only(folder)
-        uidvalidity, uidnext = (
-            number_told(told.get(b"UIDVALIDITY")),
-            number_told(told.get(b"UIDNEXT")),
+        changes = Changes(
+            connection=self._connection, folder=folder, capabilities=self._capabilities
         )
-        messages = told.get(b"EXISTS")
-        if not uidvalidity or not isinstance(messages, int) or messages < 0:
-            self._connection.close()
-            raise place.broken(
-                f"it opened {folder!r} without a valid UIDVALIDITY and EXISTS", command="SELECT"
-            )
-        self._connection.exists = None
-        self._folder = _Opened(name=folder, messages=messages, writable=writable)
-        return FolderStatus(
-            uidvalidity=uidvalidity, uidnext=uidnext, messages=messages, writable=writable
-        )
+        return imap_uids(uids), changes
 
-    def _folder_refusal(self, folder: str, verb: str, no: TaggedNo) -> SessionError:
-        """Tell a folder that is missing from one that is refused."""
-        names = self._folder_names()
-        known = folder in names or canonical_folder(folder) == "INBOX"
-        if no.code in _NO_SUCH_FOLDER or not known:
-            return self._connection.place.no_folder(
-                folder, available=names, command=verb, code=no.code
-            )
-        return self._connection.refusal(verb, no)
-
-    def _folder_names(self) -> tuple[str, ...]:
-        try:
-            listed = self._connection.attempt("LIST", self._connection.client.list_folders)
-        except TaggedNo:
-            return ()
-        return tuple(sorted(name for _, _, name in listed if isinstance(name, str)))
-
-    def _exists(self, folder: str) -> bool:
-        if canonical_folder(folder) == "INBOX":
-            return True
-        try:
-            # Not LIST: there "*" and "%" in a name are wildcards.
-            self._connection.attempt(
-                "STATUS", lambda: self._connection.client.folder_status(folder, ["UIDVALIDITY"])
-            )
-        except TaggedNo:
-            return False
-        return True
-
-    def _search(self, *criteria: str, folder: _Opened) -> list[int]:
+    def _search(self, *criteria: str, folder: Opened) -> list[int]:
         self._still(folder, "SEARCH")
         found = self._connection.run(
             "SEARCH", lambda: self._connection.client.search(list(criteria))
         )
         return [number for number in dict.fromkeys(found) if 0 < number <= LARGEST_NUMBER]
 
-    def _stat(self, numbers: Sequence[int], folder: _Opened) -> Iterator[MailInfo]:
+    def _stat(self, numbers: Sequence[int], folder: Opened) -> Iterator[MailInfo]:
         client = self._connection.client
         items = ["RFC822.SIZE", "FLAGS", "INTERNALDATE"]
-        for part in _parts(numbers, _UIDS_A_COMMAND):
+        for some in parts(numbers, UIDS_A_COMMAND):
             self._still(folder, "FETCH")
-            told = self._connection.run("FETCH", partial(client.fetch, part, items))
-            for number in part:
+            told = self._connection.run("FETCH", partial(client.fetch, some, items))
+            for number in some:
                 if number in told:
                     yield mail_info(number, told[number])
 
-    def _add_flag(self, numbers: Sequence[int], flag: str) -> None:
-        client = self._connection.client
-        self._connection.run(
-            "STORE", lambda: client.add_flags(uid_set(numbers), [flag], silent=True)
-        )
 
-    def _expunge(self, numbers: Sequence[int]) -> None:
-        """Mark mails deleted, and remove just these where the server can."""
-        self._add_flag(numbers, "\\Deleted")
-        if "UIDPLUS" in self._capabilities:
-            client = self._connection.client
-            self._connection.run("EXPUNGE", lambda: client.uid_expunge(uid_set(numbers)))
-
-    def _absent(self, numbers: Sequence[int], folder: _Opened) -> set[Uid]:
-        """Return those that the server no longer lists as undeleted."""
-        present = frozenset(self._search("UNDELETED", "UID", uid_set(numbers), folder=folder))
-        return {str(number) for number in numbers if number not in present}
-
-    def _transfer(self, numbers: Sequence[int], folder: str, opened: _Opened) -> bool:
-        """Move mails; False when the server did nothing because another client took some."""
-        can_move = "MOVE" in self._capabilities
-        if not can_move:
-            # What is marked deleted was copied before, and stays where nothing is expunged.
-            gone = self._absent(numbers, opened)
-            numbers = [number for number in numbers if str(number) not in gone]
-            if not numbers:
-                return True
-        client, which = self._connection.client, uid_set(numbers)
-        verb, call = ("MOVE", client.move) if can_move else ("COPY", client.copy)
-        error: SessionError
-        try:
-            self._connection.attempt(verb, partial(call, which, folder))
-        except TaggedNo as no:
-            if no.code == "EXPUNGEISSUED":
-                return False
-            error = self._folder_refusal(folder, verb, no)
-        else:
-            if not can_move:
-                self._expunge(numbers)
-            return True
-        raise error
-
-
-def _parts(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    for start in range(0, len(numbers), size):
-        yield numbers[start : start + size]
+def _names(numbers: Iterable[int]) -> frozenset[Uid]:
+    return frozenset(str(number) for number in numbers)

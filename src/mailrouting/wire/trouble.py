@@ -177,6 +177,28 @@ class Place:
             hint="Give the login the right to change mails there, or set the account to keep them.",
         )
 
+    def uids_that_do_not_last(self, folder: str, *, command: str) -> SessionError:
+        """Say that a folder's UIDs mean other mails tomorrow."""
+        return SessionError(
+            f"the UIDs in {folder!r} do not last at {self.endpoint}: no mail can be known again",
+            account_id=self.account_id,
+            endpoint=self.endpoint,
+            command=command,
+            response_code="UIDNOTSTICKY",
+            hint="Fetch from a folder that the server numbers for good, or use POP3.",
+        )
+
+    def flag_not_kept(self, flag: str, folder: str) -> SessionError:
+        """Say that the server forgets a flag when the session ends (PERMANENTFLAGS)."""
+        return SessionError(
+            f"{self.endpoint} does not keep {flag} in the folder {folder!r}; nothing was changed",
+            account_id=self.account_id,
+            endpoint=self.endpoint,
+            command="STORE",
+            response_code="PERMANENTFLAGS",
+            hint="Give the login the right to set it, or have the account do something else.",
+        )
+
     def misused(self, because: str, *, command: str) -> SessionError:
         """Say that a session was asked for what it cannot do in its state; nothing was sent."""
         return SessionError(
