@@ -14,6 +14,7 @@ from mailrouting.errors import (
     ConfigurationError,
     FolderNotFoundError,
     MailroutingError,
+    SessionError,
     TlsError,
 )
 
@@ -135,10 +136,18 @@ _WAITS = {
 }
 
 
+# RFC 9051 §7.1, RFC 5530, RFC 4315: rights and abilities, which no waiting changes.
+_PERSONS_MOVE = frozenset(
+    {"READ-ONLY", "PERMANENTFLAGS", "UIDNOTSTICKY", "NOPERM", "CANNOT", "PRIVACYREQUIRED"}
+)
+
+
 def _state_for(error: MailroutingError) -> HealthState:
     if isinstance(error, AuthenticationError):
         return HealthState.AUTH_FAILED
     if isinstance(error, ConfigurationError | TlsError | FolderNotFoundError):
+        return HealthState.MISCONFIGURED
+    if isinstance(error, SessionError) and error.response_code in _PERSONS_MOVE:
         return HealthState.MISCONFIGURED
     return HealthState.DEGRADED
 

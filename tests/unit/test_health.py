@@ -11,6 +11,7 @@ from mailrouting.errors import (
     FolderNotFoundError,
     HookError,
     PeerProtocolError,
+    SessionError,
     SessionLostError,
     StorageUnavailableError,
     TlsError,
@@ -37,6 +38,9 @@ def fail(error, *, before=None, now=NOW, jitter=1.0):
         (TlsError("no"), HealthState.MISCONFIGURED, 15),
         (FolderNotFoundError("no"), HealthState.MISCONFIGURED, 15),
         (AccountError("no"), HealthState.MISCONFIGURED, 15),
+        (SessionError("no", response_code="READ-ONLY"), HealthState.MISCONFIGURED, 15),
+        (SessionError("no", response_code="UIDNOTSTICKY"), HealthState.MISCONFIGURED, 15),
+        (SessionError("no", response_code="OVERQUOTA"), HealthState.DEGRADED, 1),
     ],
 )
 def test_the_cause_says_whose_move_it_is(error, state, minutes):

@@ -5,7 +5,12 @@ from collections.abc import Sequence
 import attrs
 
 from mailrouting.accounts import AcknowledgeWhen, AfterAction, AfterFetch, InboundSettings
-from mailrouting.errors import PeerProtocolError, SessionError, SessionLostError
+from mailrouting.errors import (
+    FolderNotFoundError,
+    PeerProtocolError,
+    SessionError,
+    SessionLostError,
+)
 from mailrouting.records import Lease, OutcomeKind, Position, Uid
 from mailrouting.session import MailSession, SessionFeature
 from mailrouting.storage import Storage
@@ -41,7 +46,7 @@ class Acknowledger:
     refusal: SessionError | None = None
     _left: set[Position] = attrs.field(factory=set[Position], init=False)
     _refused: set[AfterFetch] = attrs.field(factory=set[AfterFetch], init=False)
-    _folders: set[str] = attrs.field(factory=set[str], init=False)
+    _created: set[str] = attrs.field(factory=set[str], init=False)
 
     def acknowledge(self, lease: Lease) -> None:
         """Tell the server what it was not told yet.
@@ -123,9 +128,14 @@ class Acknowledger:
         return seen | (frozenset(missing) - present)
 
     def _move(self, uids: Sequence[Uid], folder: str) -> frozenset[Uid]:
-        if folder not in self._folders:
-            self.session.ensure_folder(folder)
-            self._folders.add(folder)
+        try:
+            return self.session.move(uids, folder)
+        except FolderNotFoundError:
+            if folder in self._created:
+                raise
+        # Only now: to ask each time whether it exists costs a round trip.
+        self._created.add(folder)
+        self.session.ensure_folder(folder)
         return self.session.move(uids, folder)
 
     def _delete_at_quit(self, uids: Sequence[Uid]) -> frozenset[Uid]:

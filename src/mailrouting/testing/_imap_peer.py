@@ -273,8 +273,10 @@ class ImapPeer:
                 writable=writable and not folder.read_only,
                 out=self._out,
             )
-            any_keyword = "" if "KEYWORDS" in self._state.without else r" \*"
-            lasting = _FLAGS + any_keyword if self._folder.writable else ""
+            without = self._state.without
+            own = "" if "FLAGS" in without else _FLAGS
+            any_keyword = "" if "KEYWORDS" in without else r" \*"
+            lasting = own + any_keyword if self._folder.writable else ""
             self._say(f"* FLAGS ({_FLAGS})")
             self._say(f"* {len(folder.mails)} EXISTS")
             self._say("* 0 RECENT")
