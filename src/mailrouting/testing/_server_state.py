@@ -278,26 +278,15 @@ class ServerState:
             if session not in self.open_sessions or not self.online:
                 raise Dropped
             self.records.append(CommandRecord(session=session, verb=verb, arguments=arguments))
-<<<<<<< HEAD
             fault = self._due("LOGIN" if verb in _LOGINS else verb)
             if fault is not None:
                 fault.strike_before(verb)
-            yield
-=======
-            fault = self._due("LOGIN" if verb == "AUTHENTICATE" else verb)
-            if fault is not None and fault.kind is FaultKind.DROP_BEFORE:
-                raise Dropped
-            if fault is not None and fault.kind is FaultKind.ANSWER_NO:
-                raise Refused(f"{verb} refused by the test", fault.code)
             try:
                 yield
-            except Refused:
-                # The refusal is an answer, too, and is lost.
-                if fault is None:
-                    raise
->>>>>>> bd11f7d (Create the folder of a move when it is missing, and judge refusals)
-            if fault is not None:
-                raise Dropped
+            finally:
+                # A refusal is an answer, too, and is lost.
+                if fault is not None:
+                    raise Dropped
 
     def log_in(
         self,

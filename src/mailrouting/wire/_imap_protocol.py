@@ -67,6 +67,7 @@ class Protocol(imaplib.IMAP4):
     sock: socket.socket
     state: str
     literal: str | None
+    capabilities: tuple[str, ...]
 
     def __init__(self, wire: Wire, host: str) -> None:
         self._wire = wire
