@@ -24,6 +24,8 @@ from mails import large, medium, small
 from readers import READERS, Reader
 
 OWN = "mailrouting"
+MIB = 1024 * 1024
+SMALL, SLOW = 2 * MIB, 0.1
 STATUS = Path("/proc/self/status")  # its VmHWM begins anew with each program; ru_maxrss does not
 
 
@@ -32,10 +34,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time the reader beside others.")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each set, 7 if not given")
     parser.add_argument("--weigh", nargs=2, metavar=("READER", "FILE"), help="used by itself")
+    parser.add_argument("--each", type=Path, metavar="FOLDER", help="time every .eml in a folder")
     parser.add_argument("--profile", action="store_true", help="show where our time on S goes")
     arguments = parser.parse_args()
     if arguments.profile:
         _profile(small(200))
+        return
+    if arguments.each:
+        _print_each(arguments.each)
         return
     if arguments.weigh:
         name, path = arguments.weigh
@@ -104,6 +110,21 @@ def _profile(mails: list[bytes]) -> None:
     stats = pstats.Stats(profile).strip_dirs()
     stats.sort_stats("tottime").print_stats(25)
     stats.sort_stats("cumtime").print_stats(40)
+
+
+def _print_each(folder: Path) -> None:
+    """Print which mails of a folder take longest: each the best of three, to leave noise out."""
+    times: list[tuple[float, int, Path]] = []
+    for path in sorted(folder.rglob("*.eml")):
+        raw = path.read_bytes()
+        best = min(_seconds(READERS[OWN], [raw]) for _ in range(3))
+        times.append((best, len(raw), path.relative_to(folder)))
+    small_ones = [seconds for seconds, size, _ in times if size <= SMALL]
+    over = sum(seconds > SLOW for seconds in small_ones)
+    print(f"{len(times)} mails, {len(small_ones)} of at most {SMALL / MIB:.0f} MiB")
+    print(f"{over} of these over {SLOW} s; the slowest of all:")
+    for seconds, size, path in sorted(times, reverse=True)[:5]:
+        print(f"  {seconds:7.4f} s  {size / 1000:10,.1f} KB  {path}")
 
 
 def _growth(reader: Reader, path: Path) -> int:

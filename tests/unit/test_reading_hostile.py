@@ -144,6 +144,16 @@ def test_hostile_text_is_linear(pattern):
     )
 
 
+def test_bounce_that_names_thousands_is_read_in_time():
+    """Of the addresses in a bounce's text so many are judged as real bounces name."""
+    lines = [b" ".join(b"u%d@b%d.c" % (line, one) for one in range(80)) for line in range(300)]
+    message = read_in_time(
+        b"From: MAILER-DAEMON@x.org\r\nSubject: Undelivered\r\nReturn-Path: <>\r\n\r\n"
+        b"could not be delivered\n" + b" x\n".join(lines)
+    )
+    assert [one.recipient for one in message.bounces] == ["u0@b0.c"]
+
+
 @pytest.mark.parametrize(
     ("encoding", "pattern"),
     [(b"base64", b"="), (b"base64", b"A="), (b"quoted-printable", b"=\r"), (b"x-uuencode", b"M\n")],

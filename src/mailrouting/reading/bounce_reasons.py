@@ -8,7 +8,7 @@ import re
 
 import attrs
 
-__all__ = ["Verdict", "judge", "says_delayed"]
+__all__ = ["Verdict", "gives_reason", "judge", "says_delayed"]
 
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
 _REPLY_CODE = re.compile(r"(?<![\d.\[])([245][0-5]\d)(?=[ \-,:;(#]|$)")
@@ -129,6 +129,13 @@ def judge(reason: str, *, status: str | None = None, action: str | None = None) 
     permanent = family == "5"
     is_dead = family != "4" and action not in ("delayed", "delivered") and _is_dead(text, status)
     return Verdict(status, reply_code, permanent=permanent, address_dead=is_dead)
+
+
+def gives_reason(text: str) -> bool:
+    """Tell whether a text has a code, or words that `judge` takes for a dead address."""
+    lowered = text[:_LONGEST].lower()
+    has_code = _REPLY_CODE.search(lowered) or _STATUS.search(lowered)
+    return has_code is not None or _is_dead(lowered, None)
 
 
 def says_delayed(text: str) -> bool:

@@ -6,7 +6,7 @@ Lines and their number are bounded; every pattern is bounded too.
 
 import re
 
-from mailrouting.reading.bounce_reasons import judge, says_delayed
+from mailrouting.reading.bounce_reasons import gives_reason, judge, says_delayed
 from mailrouting.reading.message import BounceReport
 
 __all__ = ["bounces_in_text", "looks_like_bounce", "quotes_refusal", "report_for"]
@@ -16,6 +16,7 @@ _LONGEST_LINE = 1000
 _CONTEXT_LINES = 8
 _MOST_RECIPIENTS = 50
 _MOST_SEEN = 200
+_MOST_LOOKED_AT = 400
 _DAEMON = re.compile(r"mailer-daemon@|postmaster@", re.IGNORECASE)
 _ADDRESS = re.compile(
     r"(?<![\w.+=%/-])([\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.){0,8}[\w-]{1,63})"
@@ -82,7 +83,7 @@ def bounces_in_text(text: str, *, own: frozenset[str]) -> tuple[BounceReport, ..
     lines = _before_original(text)
     introduced = next((n for n, line in enumerate(lines) if _INTRODUCTION.match(line)), 0)
     for first, excluded, takes_daemons in (
-        (introduced, own, False),
+        *([(introduced, own, False)] if introduced else []),
         (0, own, False),
         # A mail to oneself, or to a postmaster, bounces too: only where nobody else is named.
         (0, frozenset[str](), True),
@@ -107,6 +108,7 @@ def _named(
     strong: dict[str, str] = {}
     weak: dict[str, str] = {}
     seen = set(own)
+    looked_at = 0
     for number, line in enumerate(lines):
         if number < first or (takes_daemons and _FIELD.match(line)):
             continue
@@ -118,9 +120,12 @@ def _named(
                 continue
             if _DAEMON.match(address) and not takes_daemons:
                 continue
+            looked_at += 1
+            if looked_at > _MOST_LOOKED_AT:
+                break
             context = _context(lines, number, found)
             is_named = _ALONE.fullmatch(line) or _LEADING.match(line)
-            is_strong = is_named is not None or _has_code(context)
+            is_strong = is_named is not None or gives_reason(context)
             (strong if is_strong else weak)[address] = context
             if is_strong:
                 seen.add(address.lower())
@@ -152,11 +157,6 @@ def _context(lines: list[str], number: int, address: str) -> str:
             break
         context.append(line)
     return "\n".join(context)
-
-
-def _has_code(context: str) -> bool:
-    verdict = judge(context)
-    return verdict.status is not None or verdict.reply_code is not None or verdict.address_dead
 
 
 def _report(address: str, context: str, whole: str) -> BounceReport:

@@ -6,14 +6,26 @@ for reading and for the reply view; it is not sanitised HTML.
 
 import html
 import re
+from collections.abc import Callable
 
 import attrs
 
-from mailrouting.reading.html_walk import attributes_of, is_hidden, walk_html
+from mailrouting.reading.html_walk import (
+    attribute_of,
+    attributes_of,
+    is_hidden,
+    may_hide,
+    walk_html,
+)
 
 __all__ = ["html_to_text"]
 
-_SPACE = re.compile(r"[ \t\r\n\f\u200b\ufeff]+")
+# White space that is more than a single blank.
+_SPACE = re.compile(
+    r"(?: (?=[ \t\r\n\f\u200b\ufeff])|[\t\r\n\f\u200b\ufeff])[ \t\r\n\f\u200b\ufeff]*+"
+)
+_RULE = "-" * 20
+_UNDOES_NOTHING = frozenset({"", "paragraph", "block"})
 _MOST_OPEN = 2000
 _DROPPED = frozenset({"script", "style", "head", "title", "noscript", "template", "object", "svg"})
 _PARAGRAPH = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "pre", "table"})
@@ -49,21 +61,30 @@ class _Page:
             text = text.removeprefix(" ")
         if text:
             self.current.append(text)
-            self.ends_in_space = text.endswith(" ")
+            self.ends_in_space = text[-1] == " "
 
     def line(self) -> None:
         """End the line that is being written."""
-        text = "".join(self.current).replace("\xa0", " ").rstrip()
-        self.lines.append("> " * min(self.quote_depth, 20) + text)
-        self.current = []
-        self.ends_in_space = True
+        self._end_line("".join(self.current))
 
     def fresh_line(self) -> None:
-        if self.current and "".join(self.current).strip():
-            self.line()
+        """End the line that is being written, if anything stands in it."""
+        self.ends_in_space = True
+        if not self.current:
+            return
+        text = "".join(self.current)
+        if text.strip():
+            self._end_line(text)
         else:
             self.current = []
-            self.ends_in_space = True
+
+    def _end_line(self, text: str) -> None:
+        text = text.replace("\xa0", " ").rstrip()
+        if self.quote_depth:
+            text = "> " * min(self.quote_depth, 20) + text
+        self.lines.append(text)
+        self.current = []
+        self.ends_in_space = True
 
     def paragraph(self) -> None:
         self.fresh_line()
@@ -75,6 +96,7 @@ class _Page:
 class _Scanner:
     page: _Page = attrs.Factory(_Page)
     shows_all: bool = False
+    # Name of each open element, and its role: what its end must undo.
     open_tags: list[tuple[str, str]] = attrs.Factory(list[tuple[str, str]])
     open_count: dict[str, int] = attrs.Factory(dict[str, int])
     hidden: int = 0
@@ -82,60 +104,80 @@ class _Scanner:
 
     def text(self, source: str) -> None:
         if not self.hidden:
-            self.page.text(html.unescape(source))
+            self.page.text(html.unescape(source) if "&" in source else source)
 
     def start(self, name: str, tag: str) -> None:
-        page = self.page
-        attributes = attributes_of(tag) if " " in tag or "\n" in tag or "\t" in tag else {}
-        if name in _IMPLIED_END and self.open_tags and self.open_tags[-1][0] == name:
-            self.end(name)
-        if name == "body":
+        if name in _IMPLIED_END:
+            if self.open_tags and self.open_tags[-1][0] == name:
+                self.end(name)
+        elif name == "body":
             self.end("head")
-        role = ""
-        if (
-            self.hidden
-            or name in _DROPPED
-            or (not self.shows_all and attributes and is_hidden(attributes))
-        ):
+        if self.hidden or name in _DROPPED or (tag and not self.shows_all and _hides(tag)):
             role = "hidden"
             self.hidden += 1
-        elif name == "blockquote":
-            role = "quote"
-            page.paragraph()
-            page.quote_depth += 1
-        elif name == "pre":
-            role = "pre"
-            page.paragraph()
-            page.pre_depth += 1
-        elif name == "a":
-            role = attributes.get("href", "")
-            role = f"link {len(page.lines)} {len(page.current)} {role}"
-        elif name in ("ul", "ol"):
-            (page.fresh_line if self.list_counters else page.paragraph)()
-            role = "list"
-            self.list_counters.append(0 if name == "ol" else -1)
-        elif name == "li":
-            page.fresh_line()
-            page.current.append(self.bullet())
-        elif name in ("td", "th"):
-            if page.current:
-                page.text(" ")
-        elif name in _PARAGRAPH:
-            page.paragraph()
-        elif name in _BLOCK:
-            page.fresh_line()
+        else:
+            begin = _BEGIN.get(name)
+            role = begin(self, tag) if begin else ""
         if len(self.open_tags) < _MOST_OPEN:
             self.open_tags.append((name, role))
             self.open_count[name] = self.open_count.get(name, 0) + 1
-        elif role:
-            self.leave(name, role)
+        elif role not in _UNDOES_NOTHING:
+            self.leave(role)
+
+    def begin_paragraph(self, _tag: str) -> str:
+        self.page.paragraph()
+        return "paragraph"
+
+    def begin_block(self, _tag: str) -> str:
+        self.page.fresh_line()
+        return "block"
+
+    def begin_quote(self, _tag: str) -> str:
+        self.page.paragraph()
+        self.page.quote_depth += 1
+        return "quote"
+
+    def begin_pre(self, _tag: str) -> str:
+        self.page.paragraph()
+        self.page.pre_depth += 1
+        return "pre"
+
+    def begin_link(self, tag: str) -> str:
+        target = attribute_of(tag, "href") if tag else ""
+        return f"link {len(self.page.lines)} {len(self.page.current)} {target}"
+
+    def begin_list(self, _tag: str) -> str:
+        self.around_list()
+        self.list_counters.append(-1)
+        return "list"
+
+    def begin_numbered(self, _tag: str) -> str:
+        self.around_list()
+        self.list_counters.append(0)
+        return "list"
+
+    def begin_item(self, _tag: str) -> str:
+        self.page.fresh_line()
+        self.page.current.append(self.bullet())
+        return "block"
+
+    def begin_cell(self, _tag: str) -> str:
+        if self.page.current:
+            self.page.text(" ")
+        return ""
 
     def bullet(self) -> str:
-        indent = "  " * min(max(len(self.list_counters) - 1, 0), 10)
-        if self.list_counters and self.list_counters[-1] >= 0:
+        if not self.list_counters:
+            return "* "
+        indent = "  " * min(len(self.list_counters) - 1, 10)
+        if self.list_counters[-1] >= 0:
             self.list_counters[-1] += 1
             return f"{indent}{self.list_counters[-1]}. "
         return f"{indent}* "
+
+    def around_list(self) -> None:
+        """Separate a list from what is around it; a list in a list has no blank line."""
+        (self.page.fresh_line if self.list_counters else self.page.paragraph)()
 
     def void(self, name: str, tag: str) -> None:
         if name == "br":
@@ -144,9 +186,9 @@ class _Scanner:
             return
         elif name == "hr":
             self.page.fresh_line()
-            self.page.text("-" * 20)
+            self.page.text(_RULE)
             self.page.line()
-        elif name == "img" and (alt := attributes_of(tag).get("alt", "")).strip():
+        elif name == "img" and (alt := attribute_of(tag, "alt")).strip():
             self.page.text(alt)
 
     def end(self, name: str) -> None:
@@ -159,14 +201,19 @@ class _Scanner:
         while found != name:
             found, role = self.open_tags.pop()
             self.open_count[found] -= 1
-            self.leave(found, role)
+            if role:
+                self.leave(role)
 
-    def leave(self, name: str, role: str) -> None:
+    def leave(self, role: str) -> None:
+        """Undo what the beginning of an element did."""
         page = self.page
-        if role == "hidden":
+        if role == "paragraph":
+            page.paragraph()
+        elif role == "block":
+            page.fresh_line()
+        elif role == "hidden":
             self.hidden -= 1
-            return
-        if role == "quote":
+        elif role == "quote":
             page.fresh_line()
             page.quote_depth -= 1
             page.paragraph()
@@ -175,13 +222,9 @@ class _Scanner:
             page.paragraph()
         elif role == "list":
             self.list_counters.pop()
-            (page.fresh_line if self.list_counters else page.paragraph)()
-        elif role.startswith("link "):
+            self.around_list()
+        else:
             self.link(role)
-        elif name in _PARAGRAPH:
-            page.paragraph()
-        elif name in _BLOCK:
-            page.fresh_line()
 
     def link(self, role: str) -> None:
         """Add the target behind a link whose text does not show it."""
@@ -193,6 +236,25 @@ class _Scanner:
         bare = target.partition("://")[2].rstrip("/")
         if shown.strip() and bare not in shown:
             page.text(f" ({target})")
+
+
+# What the beginning of an element does; it returns the role. Others change nothing by themselves.
+_BEGIN: dict[str, Callable[[_Scanner, str], str]] = {
+    **dict.fromkeys(_BLOCK, _Scanner.begin_block),
+    **dict.fromkeys(_PARAGRAPH, _Scanner.begin_paragraph),
+    "blockquote": _Scanner.begin_quote,
+    "pre": _Scanner.begin_pre,
+    "a": _Scanner.begin_link,
+    "ul": _Scanner.begin_list,
+    "ol": _Scanner.begin_numbered,
+    "li": _Scanner.begin_item,
+    "td": _Scanner.begin_cell,
+    "th": _Scanner.begin_cell,
+}
+
+
+def _hides(tag: str) -> bool:
+    return may_hide(tag) and is_hidden(attributes_of(tag))
 
 
 def html_to_text(source: str) -> str:

@@ -7,9 +7,13 @@ import html
 import re
 from typing import Protocol
 
-__all__ = ["HtmlHandler", "attributes_of", "is_hidden", "walk_html"]
+__all__ = ["HtmlHandler", "attribute_of", "attributes_of", "is_hidden", "may_hide", "walk_html"]
 
-_MARKUP = re.compile(r"<(?:/?[A-Za-z]|[!?])")
+# A whole tag as most are written, else the beginning of markup. The bounds keep the search linear.
+_MARKUP = re.compile(
+    r"<(?:(/?)([A-Za-z][A-Za-z0-9:]{0,40}+)"
+    r"([^>\"]{0,400}+(?:\"[^\"]{0,2000}+\"[^>\"]{0,400}+){0,20}+)>|/?[A-Za-z]|[!?])"
+)
 _TAG_NAME = re.compile(r"/?([A-Za-z][A-Za-z0-9:]{0,40})")
 _LONGEST_TAG = 65536
 _RAW = frozenset({"script", "style", "title", "textarea", "xmp"})
@@ -18,6 +22,8 @@ _HIDDEN = re.compile(
     r"display\s{0,9}:\s{0,9}none|visibility\s{0,9}:\s{0,9}hidden|mso-hide\s{0,9}:\s{0,9}all",
     re.IGNORECASE,
 )
+# What `_HIDDEN` and `hidden` have in common; a number may stand for a letter of theirs.
+_MAY_HIDE = re.compile(r"hid|none|&#", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
     r"([A-Za-z][A-Za-z-]{0,40})(?:\s{0,9}=\s{0,9}(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'>]++)))?"
 )
@@ -47,14 +53,30 @@ def walk_html(source: str, handler: HtmlHandler) -> None:
     """Hand texts and tags to a handler; comments and the content of scripts are left out."""
     position = 0
     no_more: set[str] = set()
-    while position < len(source):
-        found = _MARKUP.search(source, position)
-        opening = found.start() if found else len(source)
+    search, text, start, end, void = (
+        _MARKUP.search, handler.text, handler.start, handler.end, handler.void
+    )  # fmt: skip
+    while found := search(source, position):
+        opening, following = found.span()
         if opening > position:
-            handler.text(source[position:opening])
-        if opening == len(source):
-            break
-        position = _markup(source, opening, handler, no_more)
+            text(source[position:opening])
+        slash, name, tag = found.groups()
+        if name is None:
+            position = _markup(source, opening, handler, no_more)
+            continue
+        name = name.lower()
+        position = following
+        if slash:
+            end(name)
+        elif name in _VOID:
+            void(name, tag)
+        elif name in _RAW:
+            start(name, tag)
+            position = _behind_raw(source, following, name, no_more)
+        else:
+            start(name, tag)
+    if position < len(source):
+        text(source[position:])
 
 
 def _markup(source: str, opening: int, handler: HtmlHandler, no_more: set[str]) -> int:
@@ -77,13 +99,20 @@ def _markup(source: str, opening: int, handler: HtmlHandler, no_more: set[str]) 
         handler.void(name, tag)
     else:
         handler.start(name, tag)
-        if name in _RAW and "</" + name not in no_more:
-            closing = _find_close(source, end, name)
-            if closing < 0:
-                no_more.add("</" + name)
-            else:
-                return closing
+        if name in _RAW:
+            return _behind_raw(source, min(end + 1, len(source)), name, no_more)
     return min(end + 1, len(source))
+
+
+def _behind_raw(source: str, position: int, name: str, no_more: set[str]) -> int:
+    """Return where the end tag of an element stands whose content is no markup."""
+    if "</" + name in no_more:
+        return position
+    closing = _find_close(source, position, name)
+    if closing < 0:
+        no_more.add("</" + name)
+        return position
+    return closing
 
 
 def _behind(mark: str, source: str, position: int, no_more: set[str]) -> int:
@@ -126,12 +155,25 @@ def _tag_end(source: str, position: int) -> int:
 def attributes_of(tag: str) -> dict[str, str]:
     """Return the attributes of a tag, names in lower case, values decoded; the first one wins."""
     found: dict[str, str] = {}
-    for match in _ATTRIBUTE.finditer(tag[:8192]):
-        value = match[2] or match[3] or match[4] or ""
-        found.setdefault(match[1].lower(), html.unescape(value) if "&" in value else value)
+    for name, quoted, single, bare in _ATTRIBUTE.findall(tag[:8192]):
+        value = quoted or single or bare
+        found.setdefault(name.lower(), html.unescape(value) if "&" in value else value)
         if len(found) > 50:  # noqa: PLR2004
             break
     return found
+
+
+def attribute_of(tag: str, wanted: str) -> str:
+    """Return the value of one attribute, decoded; empty when there is none."""
+    for name, quoted, single, bare in _ATTRIBUTE.findall(tag[:8192]):
+        if name.lower() == wanted:
+            return html.unescape(quoted or single or bare)
+    return ""
+
+
+def may_hide(tag: str) -> bool:
+    """Tell whether it is worth asking `is_hidden`: most tags say nothing like it."""
+    return _MAY_HIDE.search(tag) is not None
 
 
 def is_hidden(attributes: dict[str, str]) -> bool:
