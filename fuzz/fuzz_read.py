@@ -41,6 +41,9 @@ def _understand(data: bytes) -> Message:
     message = read(data)
     identify(data)
     json.dumps(to_json_dict(message), ensure_ascii=False).encode()
+    for one in message.attachments:
+        if one.is_complete and len(one.content) != one.size:
+            raise AssertionError(f"{one.content_type} has {len(one.content)} bytes, not {one.size}")
     return message
 
 

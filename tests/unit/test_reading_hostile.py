@@ -77,6 +77,8 @@ def test_header_flood_is_cut():
     [
         b"From: " + b"a" * 3_000_000 + b"\r\n\r\nbody",
         b"Subject: x\r\n" + b" y\r\n" * 200_000,
+        b"Subject: x\r\n" + b"-" * 200_000 + b"\r\n\r\nbody",
+        b"Subject: x\r\n" + b"a b " * 50_000 + b"\r\n\r\nbody",
         b"\r" * MIB,
         b"\n" * MIB,
         b"\0" * MIB,

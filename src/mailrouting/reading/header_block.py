@@ -19,7 +19,8 @@ _LINE_END = re.compile(rb"\r{0,3}\n|\r")
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
 _BLANK_LINES = re.compile(rb"[\r\n]*")
 _FIELD = re.compile(rb"([!-9;-~]+)([ \t]*):")
-_FIELDS = re.compile(rb"([!-9;-~]++):([^\n]*+(?:\n[ \t][^\n]*+)*+)\n")
+# Bound to the beginning of a line: a long name without a colon must not be tried at each letter.
+_FIELDS = re.compile(rb"^([!-9;-~]++):([^\n]*+(?:\n[ \t][^\n]*+)*+)\n", re.MULTILINE)
 _MBOX_LINE = re.compile(rb">?From [^\r\n:]{1,200}\d\d:\d\d")
 
 
