@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 600
 SERVER_PACKAGES := dovecot-imapd dovecot-pop3d postfix
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash check format docs bench bench-fetch fuzz servers clean
+.PHONY: help demo test crash check format docs bench bench-fetch bench-turns fuzz servers clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ docs: $(VENV)/.dev ## build the documentation into docs/_build
 
 bench: $(VENV)/.bench ## read generated mail beside the stdlib and imap-tools; print the ratios
 	@$(BIN)/python bench/bench_read.py
+
+bench-turns: $(VENV)/.bench ## count the round trips of a fetch over TLS at 50 ms, and weigh an idle poll
+	@$(BIN)/python bench/bench_turns.py
 
 bench-fetch: $(VENV)/.bench ## fetch from a local Dovecot beside imap-tools and django-helpdesk; print the ratios
 	@$(BIN)/python bench/bench_fetch.py

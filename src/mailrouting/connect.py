@@ -95,7 +95,12 @@ def connect(
             scratch=scratch,
         )
     return ImapSession.connect(
-        inbound, secret, tls=context, timeouts=timeouts, account_id=account.id
+        inbound,
+        secret,
+        tls=context,
+        timeouts=timeouts,
+        account_id=account.id,
+        scratch=scratch,
     )
 
 

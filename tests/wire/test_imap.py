@@ -201,7 +201,7 @@ def test_large_mail_is_read_whole(world, session):
     uids = [world.deliver(mail(number, size=size)) for number, size in enumerate(sizes)]
     session.open_folder("INBOX", writable=False)
     read = list(session.read(uids))
-    assert [found.raw for found in read] == [
+    assert [found.raw[:] for found in read] == [
         mail(number, size=size) for number, size in enumerate(sizes)
     ]
 

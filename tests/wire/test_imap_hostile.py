@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import mmap
 import re
 import socket
 import threading
@@ -20,6 +21,7 @@ from mailrouting.errors import (
     PeerProtocolError,
     SessionError,
     SessionLostError,
+    StorageUnavailableError,
     TlsError,
 )
 from mailrouting.wire._imap_client import _Client
@@ -111,7 +113,7 @@ def stall(connection, tag):
     connection.recv(1)
 
 
-def open_at(server, *, tls=TlsMode.CLEARTEXT, timeouts=QUICK, credential=None):
+def open_at(server, *, tls=TlsMode.CLEARTEXT, timeouts=QUICK, credential=None, scratch=None):
     """Open a session on a scripted server."""
     account = EmailAccount(
         id="support",
@@ -128,12 +130,13 @@ def open_at(server, *, tls=TlsMode.CLEARTEXT, timeouts=QUICK, credential=None):
         StaticCredentials({"support": credential or Password.of(SECRET)}),
         tls=tls_context(),
         timeouts=timeouts,
+        scratch=scratch,
     )
 
 
-def opened(server, *, timeouts=QUICK):
+def opened(server, *, timeouts=QUICK, scratch=None):
     """Open a session and its INBOX."""
-    session = open_at(server, timeouts=timeouts)
+    session = open_at(server, timeouts=timeouts, scratch=scratch)
     session.open_folder("INBOX", writable=True)
     return session
 
@@ -513,17 +516,45 @@ def test_parts_are_put_together_whatever_size_is_told(length, size, cut):
         session = opened(server)
         (found,) = session.read(["1"])
         session.close()
-    assert found.raw == raw
+    assert found.raw[:] == raw
+
+
+def test_a_large_mail_is_a_map_of_a_file_without_a_name(tmp_path):
+    """It takes no memory of ours, and nothing is left behind while it is still read."""
+    raw = b"y" * 3_000_000
+    answer, lines = partial_answers(raw, len(raw))
+    with Scripted(FETCH=answer) as server:
+        server.lines = lines
+        session = opened(server, scratch=tmp_path)
+        (found,) = session.read(["1"])
+        session.close()
+    assert isinstance(found.raw, mmap.mmap)
+    assert list(tmp_path.iterdir()) == []
+    assert found.raw[:] == raw
+
+
+def test_a_scratch_folder_that_cannot_be_written_is_the_storages_trouble(tmp_path):
+    """The session goes on, and the mail stays where it is."""
+    raw = b"y" * 3_000_000
+    answer, lines = partial_answers(raw, len(raw))
+    with Scripted(FETCH=answer) as server:
+        server.lines = lines
+        session = opened(server, scratch=tmp_path / "nowhere")
+        with pytest.raises(StorageUnavailableError) as caught:
+            list(session.read(["1"]))
+        assert caught.value.hint
+        assert [info.uid for info in session.stat(["1"])] == ["1"]
+        session.close()
 
 
 def test_a_server_that_ignores_the_part_may_send_the_whole():
-    """Exchange does so: the whole mail is accepted, with and without an origin."""
+    """F62: Exchange does so: the whole mail is accepted, with and without an origin."""
     raw = b"y" * 3_000_000
     for key in (b"BODY[]", b"BODY[]<0>"):
         whole = b"* 1 FETCH (UID 1 %s {%d}\r\n%s)\r\n{tag} OK done\r\n" % (key, len(raw), raw)
         with Scripted(FETCH=[LARGE, whole]) as server:
             session = opened(server)
-            assert [found.raw for found in session.read(["1"])] == [raw]
+            assert [found.raw[:] for found in session.read(["1"])] == [raw]
             session.close()
 
 

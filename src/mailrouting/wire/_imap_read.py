@@ -3,11 +3,14 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import cast
 
+from mailrouting.reading import MailSource
 from mailrouting.records import Uid
 from mailrouting.session import MailInfo, RawMail
 from mailrouting.wire._imap_client import Connection
+from mailrouting.wire._scratch import Scratch
 
 __all__ = [
     "LARGEST_NUMBER",
@@ -40,20 +43,24 @@ _EARLIEST_YEAR = 1980
 _LATEST_YEAR = 2200
 
 
-def read_mails(connection: Connection, infos: Sequence[MailInfo]) -> Iterator[RawMail]:
+def read_mails(
+    connection: Connection, infos: Sequence[MailInfo], *, scratch: Path | None
+) -> Iterator[RawMail]:
     r"""Yield the mails' bytes in that order; one that vanished is left out.
 
-    `BODY.PEEK[]` leaves `\Seen` alone (RFC 9051 §6.4.5).
+    `BODY.PEEK[]` leaves `\Seen` alone (RFC 9051 §6.4.5). Large mail goes part by part into a file
+    in the folder `scratch`.
 
     Raises:
+        StorageUnavailableError: The file cannot be written; the session goes on.
         SessionError: The server refused.
         SessionLostError: The connection ended.
         PeerProtocolError: An answer is not the part that was asked for.
     """
     for batch in _batches(infos):
         if len(batch) == 1 and (batch[0].size is None or batch[0].size > _BATCH_OCTETS):
-            raw = _in_parts(connection, batch[0])
-            bodies = {} if raw is None else {batch[0].uid: raw}
+            large = _in_parts(connection, batch[0], scratch)
+            bodies = {} if large is None else {batch[0].uid: large}
         else:
             bodies = _together(connection, batch)
         for info in batch:
@@ -101,14 +108,14 @@ def _batches(infos: Sequence[MailInfo]) -> Iterator[list[MailInfo]]:
         yield batch
 
 
-def _together(connection: Connection, batch: Sequence[MailInfo]) -> dict[str, bytes]:
+def _together(connection: Connection, batch: Sequence[MailInfo]) -> dict[str, MailSource]:
     numbers = [int(info.uid) for info in batch]
     told = connection.run(
         "FETCH",
         lambda: connection.client.fetch(numbers, ["BODY.PEEK[]"]),
         octets=sum(info.size or 0 for info in batch),
     )
-    bodies: dict[str, bytes] = {}
+    bodies: dict[str, MailSource] = {}
     for number in numbers:
         body = told.get(number, {}).get(_WHOLE)
         if isinstance(body, bytes):
@@ -116,26 +123,27 @@ def _together(connection: Connection, batch: Sequence[MailInfo]) -> dict[str, by
     return bodies
 
 
-def _in_parts(connection: Connection, info: MailInfo) -> bytes | None:
+def _in_parts(connection: Connection, info: MailInfo, folder: Path | None) -> MailSource | None:
     """Read one mail part after part, until nothing more comes; None when it vanished."""
     limit = _LARGEST_UNTOLD if info.size is None else 2 * info.size + _SLACK
-    parts: list[bytes] = []
+    scratch = Scratch(folder)
     offset = 0
-    while True:
-        part = _part(connection, info, offset)
-        if part is None:
-            return None
-        parts.append(part)
-        offset += len(part)
-        if offset > limit:
-            connection.close()
-            raise connection.place.broken(
-                f"mail {info.uid} goes on after {offset} octets", command="FETCH"
-            )
-        # A short part that ends before the told size may be the server's own limit: ask on.
-        at_end = len(part) < _CHUNK and info.size is not None and offset >= info.size
-        if not part or at_end or len(part) > _CHUNK:
-            return b"".join(parts)
+    try:
+        while (part := _part(connection, info, offset)) is not None:
+            scratch.write(part)
+            offset += len(part)
+            if offset > limit:
+                connection.close()
+                raise connection.place.broken(
+                    f"mail {info.uid} goes on after {offset} octets", command="FETCH"
+                )
+            # A short part that ends before the told size may be the server's own limit: ask on.
+            at_end = len(part) < _CHUNK and info.size is not None and offset >= info.size
+            if not part or at_end or len(part) > _CHUNK:
+                return scratch.finish()
+        return None
+    finally:
+        scratch.close()
 
 
 def _part(connection: Connection, info: MailInfo, offset: int) -> bytes | None:

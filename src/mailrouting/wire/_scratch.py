@@ -1,5 +1,6 @@
 """Keep large mail out of memory: in a file without a name, mapped."""
 
+import contextlib
 import mmap
 import tempfile
 from pathlib import Path
@@ -46,13 +47,10 @@ class Scratch:
                 self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - see close
             self._file.writelines(self._parts)
         except OSError as error:
-            because = (error.strerror or type(error).__name__).lower()
+            because = _reason(error)
         self._parts.clear()
         if because:
-            raise StorageUnavailableError(
-                f"a large mail cannot be kept while it is read: {because}",
-                hint="Make room where temporary files are, or name another folder for them.",
-            )
+            raise _unkept(because)
 
     def finish(self) -> MailSource:
         """Return all of it. The map holds the file; it goes when nobody holds the map.
@@ -63,14 +61,31 @@ class Scratch:
         if self._file is None:
             return b"".join(self._parts)
         self.write(b"")
-        self._file.flush()
-        mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-        self.close()
-        return mapped
+        because = ""
+        try:
+            self._file.flush()
+            return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        except OSError as error:
+            because = _reason(error)
+        finally:
+            self.close()
+        raise _unkept(because)
 
     def close(self) -> None:
         """Let go of what is not finished. Idempotent."""
         self._parts.clear()
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # what was never flushed is not wanted any more
+                self._file.close()
             self._file = None
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
+
+
+def _unkept(because: str) -> StorageUnavailableError:
+    return StorageUnavailableError(
+        f"a large mail cannot be kept while it is read: {because}",
+        hint="Make room where temporary files are, or name another folder for them.",
+    )

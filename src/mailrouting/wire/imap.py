@@ -7,6 +7,7 @@ changed was looked at afterwards. Every command has a deadline, every answer a l
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Self
 
 from mailrouting.accounts import InboundSettings
@@ -39,12 +40,18 @@ class ImapSession:
     """Be a `MailSession` over IMAP; made by `connect`."""
 
     def __init__(
-        self, connection: Connection, *, capabilities: frozenset[str], username: str
+        self,
+        connection: Connection,
+        *,
+        capabilities: frozenset[str],
+        username: str,
+        scratch: Path | None = None,
     ) -> None:
         self._connection = connection
         self._capabilities = capabilities
         connection.can_unselect = "UNSELECT" in capabilities
         self._username = username
+        self._scratch = scratch
         self._folder: Opened | None = None
 
     @classmethod
@@ -56,6 +63,7 @@ class ImapSession:
         tls: ssl.SSLContext,
         timeouts: Timeouts | None = None,
         account_id: str | None = None,
+        scratch: Path | None = None,
     ) -> Self:
         """Connect and log in, by what the account says.
 
@@ -65,6 +73,8 @@ class ImapSession:
             tls: From `mailrouting.wire.tls`; shared by all sessions.
             timeouts: How long to wait.
             account_id: Whose mailbox it is, for errors.
+            scratch: Where mails over 1 MiB are kept while they are read, in files without a name;
+                by default the system's folder for such files.
 
         Raises:
             ConfigurationError: The settings contradict themselves, or the server offers nothing
@@ -77,7 +87,12 @@ class ImapSession:
         connection, capabilities = open_connection(
             inbound, credential, tls=tls, timeouts=timeouts or Timeouts(), account_id=account_id
         )
-        return cls(connection, capabilities=capabilities, username=inbound.login.username)
+        return cls(
+            connection,
+            capabilities=capabilities,
+            username=inbound.login.username,
+            scratch=scratch,
+        )
 
     def __repr__(self) -> str:
         folder = "no folder open" if self._folder is None else self._folder.name
@@ -142,7 +157,7 @@ class ImapSession:
             told |= {int(info.uid): info for info in self._stat(unknown, folder)}
             folder.known = {number: known[number] for number in known if number not in told}
             infos = [told[number] for number in some if number in told]
-            for mail in read_mails(self._connection, infos):
+            for mail in read_mails(self._connection, infos, scratch=self._scratch):
                 yield mail
                 self._still(folder, "FETCH")
 
