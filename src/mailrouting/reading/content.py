@@ -19,6 +19,7 @@ __all__ = ["Content", "content_of", "measure"]
 
 _SLICE = 64 * 1024
 _SMALL = 16 * 1024
+_MEDIUM = 1024 * 1024
 _WHITE = b"\r\n \t"
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(set(range(256)) - set(_LETTERS + b"="))
@@ -75,6 +76,8 @@ class Content:
 def content_of(source: MailSource, part: Part, report: Report) -> bytes:
     """Return the decoded bytes of a part; never raises."""
     encoding = _encoding(part, report)
+    if encoding in (_Encoding.IDENTITY, _Encoding.QUOTED_PRINTABLE):
+        return _decoded(source, part.start, part.end, encoding)
     if encoding is _Encoding.BASE64 and part.end - part.start <= _SMALL:
         # The common case: one pass over clean lines finds their faults too.
         try:
@@ -110,6 +113,9 @@ def _encoding(part: Part, report: Report) -> _Encoding:
     if part.opaque:
         return _Encoding.IDENTITY
     value = part.header.first(b"content-transfer-encoding") or b""
+    plain = _ENCODINGS.get(value)
+    if plain:
+        return plain
     word = value.partition(b";")[0].partition(b"(")[0].strip(b" \t\"'.").lower()
     known = _ENCODINGS.get(word)
     if known is None:
@@ -119,6 +125,10 @@ def _encoding(part: Part, report: Report) -> _Encoding:
 
 
 def _decoded(source: MailSource, start: int, end: int, encoding: _Encoding) -> bytes:
+    if encoding is _Encoding.BASE64 and end - start <= _MEDIUM:
+        # What is known to be clean decodes twice as fast without white space, in strict mode.
+        clean = source[start:end].translate(None, _WHITE)
+        return binascii.a2b_base64(clean, strict_mode=True)
     if encoding is _Encoding.BASE64:
         # It skips line ends itself, and was found to have nothing else to skip.
         with memoryview(source) as whole, whole[start:end] as letters:

@@ -75,7 +75,8 @@ def _ordinary_addresses(text: str) -> list[HeaderAddress] | None:
     """Read a list that is written as nearly all are; None for any other."""
     found: list[HeaderAddress] = []
     position = 0
-    while position < len(text):
+    end = len(text)
+    while position < end:
         match = _ORDINARY.match(text, position)
         if match is None:
             return None
@@ -204,8 +205,14 @@ def _address(text: str) -> str:
 
 def _shown(name: str) -> str:
     """Return a name before a bracket as it is shown."""
-    name = clean(decode_words(name.strip()))
-    return _unquoted(" ".join(name.split()) if "  " in name or not name.isprintable() else name)
+    name = name.strip()
+    if "=?" in name:
+        name = decode_words(name).strip()
+    if not name.isprintable():
+        name = clean(name)
+    if "  " in name or not name.isprintable():
+        name = " ".join(name.split())
+    return _unquoted(name)
 
 
 def _unquoted(name: str) -> str:

@@ -29,9 +29,10 @@ class HeaderBlock:
 
     Attributes:
         body_start: Where the body begins in the mail.
+        names: The names of its fields in lower case.
     """
 
-    __slots__ = ("_fields", "_is_folded", "_values", "body_start")
+    __slots__ = ("_fields", "_is_folded", "_values", "body_start", "names")
 
     def __init__(
         self, fields: list[tuple[bytes, bytes]], body_start: int, *, is_folded: bool = False
@@ -42,17 +43,13 @@ class HeaderBlock:
         self._is_folded = is_folded
         self._values: dict[bytes, list[bytes]] = {}
         values = self._values
+        self.names: KeysView[bytes] = values.keys()
         for name, value in fields:
             lowered = name.lower()
             if lowered in values:
                 values[lowered].append(value)
             else:
                 values[lowered] = [value]
-
-    @property
-    def names(self) -> KeysView[bytes]:
-        """Return the names of its fields in lower case."""
-        return self._values.keys()
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:

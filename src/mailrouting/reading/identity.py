@@ -34,6 +34,8 @@ _STORE_FIELDS = frozenset(
     }
 )
 _STORE_PREFIX = b"x-mozilla-"
+_COUNTING_FIELDS = (b"received", b"message-id", b"date", b"from", b"reply-to")
+_FIELD_END = re.compile(rb"\n(?![ \t])")
 _ANGLE_ADDRESS = re.compile(rb"<([^<>]{1,998})>")
 _BARE_ADDRESS = re.compile(rb"[^\s<>,;:()\"]{1,998}@[^\s<>,;:()\"]{1,998}")
 
@@ -77,13 +79,12 @@ def identify(raw: MailSource, *, received_at: datetime | None = None) -> MailIde
     """
     header, pieces = _parts(raw)
     fields = [field for field in _fields(header) if not _is_store_field(field[0])]
-    received = _values(fields, b"received")
-    message_ids = _values(fields, b"message-id")
+    values = _values(fields)
+    received, message_ids = values[b"received"], values[b"message-id"]
 
-    names, body = hashlib.sha256(), hashlib.sha256()
-    for name, lines in fields:
-        names.update(name + b":" + lines + b"\n")
+    names = hashlib.sha256(b"".join([b"%b:%b\n" % field for field in fields]))
     names.update(b"\n")
+    body = hashlib.sha256()
     for piece in pieces:
         names.update(piece)
         body.update(piece)
@@ -94,17 +95,17 @@ def identify(raw: MailSource, *, received_at: datetime | None = None) -> MailIde
     return MailIdentity(
         version=IDENTITY_VERSION,
         fingerprint=names.hexdigest(),
-        delivery=_delivery(fields),
+        delivery=_delivery(values),
         content=_digest(
             [
                 b"content",
                 *message_id,
                 b"",
-                _from_address(fields),
+                _from_address(values[b"from"]),
                 b"",
-                *_values(fields, b"date"),
+                *values[b"date"],
                 b"",
-                *_values(fields, b"reply-to"),
+                *values[b"reply-to"],
                 body.hexdigest().encode(),
             ]
         ),
@@ -121,15 +122,14 @@ def delivery_identity(header: bytes) -> str:
     Args:
         header: The header section; the empty line that ends it may be there or not.
     """
-    return _delivery(_fields(_parts(header)[0]))
+    return _delivery(_values(_fields(_parts(header)[0])))
 
 
-def _delivery(fields: list[tuple[bytes, bytes]]) -> str:
-    received = _values(fields, b"received")
-    message_ids = _values(fields, b"message-id")
+def _delivery(values: dict[bytes, list[bytes]]) -> str:
+    received, message_ids = values[b"received"], values[b"message-id"]
     if not received and not message_ids:
         return ""
-    return _digest([b"delivery", *message_ids, b"", *received, b"", *_values(fields, b"date")])
+    return _digest([b"delivery", *message_ids, b"", *received, b"", *values[b"date"]])
 
 
 def _normalised(raw: MailSource) -> Iterator[bytes]:
@@ -190,26 +190,32 @@ def _chained(first: bytearray, rest: Iterator[bytes]) -> Iterator[bytes]:
 
 def _fields(header: bytes) -> list[tuple[bytes, bytes]]:
     """Return pairs of lower-case name and value with its folded lines."""
-    found: list[tuple[bytes, list[bytes]]] = []
-    for line in header.split(b"\n"):
-        if line[:1] in (b" ", b"\t") and found:
-            found[-1][1].append(line)
-        elif line:
-            name, _, value = line.partition(b":")
-            found.append((name.strip().lower(), [value]))
-    return [(name, b"\n".join(lines)) for name, lines in found]
+    found: list[tuple[bytes, bytes]] = []
+    for field in _FIELD_END.split(header):
+        name, _, value = field.partition(b":")
+        if b"\n" in name:  # the colon stands in a folded line: it ends no name
+            name, newline, lines = field.partition(b"\n")
+            value = newline + lines
+        if field:
+            found.append((name.strip().lower(), value))
+    return found
 
 
 def _is_store_field(name: bytes) -> bool:
     return name in _STORE_FIELDS or name.startswith(_STORE_PREFIX)
 
 
-def _values(fields: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
-    return [b" ".join(value.split()) for found, value in fields if found == name]
+def _values(fields: list[tuple[bytes, bytes]]) -> dict[bytes, list[bytes]]:
+    """Return the values of the fields that count, each with one space between its words."""
+    found: dict[bytes, list[bytes]] = {name: [] for name in _COUNTING_FIELDS}
+    for name, value in fields:
+        if name in found:
+            found[name].append(b" ".join(value.split()))
+    return found
 
 
-def _from_address(fields: list[tuple[bytes, bytes]]) -> bytes:
-    for value in _values(fields, b"from")[:1]:
+def _from_address(values: list[bytes]) -> bytes:
+    for value in values[:1]:
         angle: list[bytes] = _ANGLE_ADDRESS.findall(value[:16384])
         if angle:
             return angle[-1].strip().lower()
@@ -224,9 +230,7 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _digest(pieces: Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for piece in pieces:
-        # A length before each piece keeps ("ab", "c") apart from ("a", "bc").
-        digest.update(b"%d:" % len(piece))
-        digest.update(piece)
-    return digest.hexdigest()
+    # A length before each piece keeps ("ab", "c") apart from ("a", "bc").
+    return hashlib.sha256(
+        b"".join([b"%d:%b" % (len(piece), piece) for piece in pieces])
+    ).hexdigest()

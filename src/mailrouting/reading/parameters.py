@@ -15,7 +15,7 @@ __all__ = ["MediaType", "Parameters", "parse_media_type", "parse_parameters"]
 
 # `type/subtype` and one parameter, of which nothing needs more than to be cut out.
 _PLAIN_TYPE = re.compile(
-    rb"""([A-Za-z]++)/([A-Za-z0-9.+-]++);[ \t]*+([A-Za-z-]++)=(?:"([!#-:<-\[\]-~]++)"|([!#-'*-:<-~]++))"""
+    r"""([A-Za-z]++)/([A-Za-z0-9.+-]++);[ \t]*+([A-Za-z-]++)=(?:"([!#-:<-\[\]-~]++)"|([!#-'*-:<-~]++))"""
 )
 _PLAIN_PARAMETER = re.compile(r"""\s*+([^\s=;"]++)=(?:"([^"]*+)"|([^\s"()]++))\s*+""")
 _SEPARATORS = re.compile(r"[;\s]*+")
@@ -173,13 +173,13 @@ def _plain(value: str) -> str:
 
 def parse_media_type(value: bytes | None, *, default: str = "text/plain") -> MediaType:
     """Read a Content-Type; what is none is `default` (RFC 2045 §5.2)."""
-    plain = _PLAIN_TYPE.fullmatch(value) if value else None
+    plain = _PLAIN_TYPE.fullmatch(value.decode("latin-1")) if value else None
     if plain:
         main, sub, name, quoted, bare = plain.groups()
         return MediaType(
-            main=main.decode().lower(),
-            sub=sub.decode().lower(),
-            parameters=Parameters(((name.decode().lower(), (quoted or bare).decode()),)),
+            main=main.lower(),
+            sub=sub.lower(),
+            parameters=Parameters(((name.lower(), quoted or bare),)),
         )
     main, _, sub = default.partition("/")
     if value is None:

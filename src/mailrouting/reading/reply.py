@@ -126,7 +126,7 @@ def _mark_quoted_lines(lines: Sequence[str], kinds: list[SpanKind], index: int) 
     """Mark lines with `>` and blank lines between them; return the first line behind them."""
     begin = end = index
     while index < len(lines):
-        if _is_quoted(lines[index]):
+        if lines[index][:1] == ">" or _is_quoted(lines[index]):
             end = index + 1
         elif lines[index].strip() and not _is_wrapped(lines, index):
             break

@@ -57,6 +57,9 @@ class Reports:
     reported_id: str | None = None
 
 
+_NOTHING = Reports()
+
+
 def read_reports(
     raw: MailSource,
     parts: Sequence[Part],
@@ -77,7 +80,7 @@ def read_reports(
         report: Called with each defect.
         trusts_any_place: True for a mail from a mail system, which may use another multipart.
     """
-    found = Reports()
+    found = _NOTHING
     for part in parts:
         kind = part.media.full
         if kind not in _KINDS or not (trusts_any_place or _is_in_place(parts, part)):
