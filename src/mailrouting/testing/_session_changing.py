@@ -88,7 +88,7 @@ class ChangingObligations(SessionKit):
             "M3: what was moved is not in the other folder, each once"
         )
 
-    def test_a_thousand_mails_are_moved(self, hands: MailboxHands, opened: _Open) -> None:
+    def test_many_mails_are_moved(self, hands: MailboxHands, opened: _Open) -> None:
         """M3: many mails with gaps between their UIDs go with one call."""
         self.fill(hands, 30)
         session = opened()
