@@ -26,6 +26,7 @@ __all__ = [
     "Trouble",
     "after_failure",
     "after_success",
+    "shown_state",
 ]
 
 _LONGEST_TEXT = 500
@@ -41,6 +42,10 @@ class HealthState(enum.Enum):
     """The login was refused: a person must look, and frequent tries may lock it out."""
     MISCONFIGURED = "misconfigured"
     """A setting cannot work: a person must change it."""
+    SILENT = "silent"
+    """It works, and no mail came for as long as the account names: perhaps none reaches it."""
+    PAUSED = "paused"
+    """A person keeps it from being fetched. Not stored with the health: see `shown_state`."""
 
 
 @attrs.frozen(kw_only=True)
@@ -70,7 +75,8 @@ class AccountHealth:
         last_success_at: When a run succeeded last; None: never.
         failures: Failed runs in a row.
         next_attempt_at: When the next try is due after a failure; None: at its usual time.
-        trouble: What is wrong; None when `state` is `OK`.
+        trouble: What is wrong; None when `state` is `OK` or `SILENT`.
+        quiet_since: When mail came last; before the first one, when a run succeeded first.
     """
 
     account_id: str
@@ -81,6 +87,7 @@ class AccountHealth:
     failures: int = 0
     next_attempt_at: datetime | None = None
     trouble: Trouble | None = None
+    quiet_since: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -152,15 +159,41 @@ def _state_for(error: MailroutingError) -> HealthState:
     return HealthState.DEGRADED
 
 
-def after_success(health: AccountHealth | None, *, account_id: str, now: datetime) -> AccountHealth:
-    """Return the health after a run that succeeded."""
-    since = health.since if health and health.state is HealthState.OK else now
+def shown_state(health: AccountHealth | None, *, is_paused: bool) -> HealthState | None:
+    """Return the state that people are to see; None when the account was never looked at."""
+    if is_paused:
+        return HealthState.PAUSED
+    return health.state if health else None
+
+
+def after_success(
+    health: AccountHealth | None,
+    *,
+    account_id: str,
+    now: datetime,
+    has_mail: bool = False,
+    silent_after: timedelta | None = None,
+) -> AccountHealth:
+    """Return the health after a run that succeeded.
+
+    Args:
+        health: The health before; None when there was none.
+        account_id: Which account.
+        now: The time.
+        has_mail: Whether mail came with this run.
+        silent_after: How long the account may be without mail; None: for ever.
+    """
+    before = health.quiet_since if health else None
+    quiet_since = now if has_mail or before is None else before
+    is_silent = silent_after is not None and now - quiet_since >= silent_after
+    state = HealthState.SILENT if is_silent else HealthState.OK
     return AccountHealth(
         account_id=account_id,
-        state=HealthState.OK,
-        since=since,
+        state=state,
+        since=health.since if health and health.state is state else now,
         checked_at=now,
         last_success_at=now,
+        quiet_since=quiet_since,
     )
 
 
@@ -199,4 +232,5 @@ def after_failure(
         trouble=Trouble(
             error_type=type(error).__name__, text=str(error)[:_LONGEST_TEXT], hint=error.hint
         ),
+        quiet_since=health.quiet_since if health else None,
     )

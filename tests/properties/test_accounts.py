@@ -71,6 +71,7 @@ INBOUND = st.builds(
     filtered=AFTER,
     quarantined=AFTER,
     acknowledge_when=st.sampled_from(AcknowledgeWhen),
+    silent_after_hours=st.none() | st.integers(-1, 10**6),
     enabled=st.booleans(),
 )
 OUTBOUND = st.builds(

@@ -54,6 +54,7 @@ FULL = EmailAccount(
         filtered=AfterFetch.mark_seen(),
         quarantined=AfterFetch.delete(),
         acknowledge_when=AcknowledgeWhen.STORED,
+        silent_after_hours=48,
         first_run=FirstRun.since_date(date(2026, 1, 31)),
         enabled=False,
     ),
@@ -303,6 +304,7 @@ def test_a_dictionary_writes_everything_plainly():
         "filtered": "mark-seen",
         "quarantined": "delete",
         "acknowledge_when": "stored",
+        "silent_after_hours": 48,
         "first_run": {"kind": "since", "since": "2026-01-31"},
         "enabled": False,
     }

@@ -133,6 +133,7 @@ E, W = Severity.ERROR, Severity.WARNING
         (inbound(fetch_every=timedelta(0)), "inbound.fetch_every", "not-positive", E),
         (inbound(fetch_every=timedelta(seconds=-1)), "inbound.fetch_every", "not-positive", E),
         (inbound(max_per_fetch=0), "inbound.max_per_fetch", "not-positive", E),
+        (inbound(silent_after_hours=0), "inbound.silent_after_hours", "not-positive", E),
         (inbound(first_run=FirstRun(FirstRunKind.SINCE)), "inbound.first_run", "date-missing", E),
         (inbound(first_run=FirstRun(FirstRunKind.ALL, date(2026, 1, 1))), "inbound.first_run", "date-contradicts", E),
         (inbound(folder=""), "inbound.folder", "folder-invalid", E),

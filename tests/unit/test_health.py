@@ -114,3 +114,42 @@ def test_success_ends_the_trouble_and_is_remembered():
     mended = after_success(failed, account_id="help", now=later)
     assert (mended.failures, mended.next_attempt_at, mended.trouble) == (0, None, None)
     assert mended.since == later
+
+
+def test_an_account_without_mail_for_as_long_as_it_names_is_silent():
+    """Counted from the last mail, or from the first run when none ever came; mail ends it."""
+    two_days = timedelta(days=2)
+
+    def succeed(before, *, hours, has_mail=False, silent_after=two_days):
+        return after_success(
+            before,
+            account_id="help",
+            now=NOW + timedelta(hours=hours),
+            has_mail=has_mail,
+            silent_after=silent_after,
+        )
+
+    first = succeed(None, hours=0)
+    assert (first.state, first.quiet_since) == (HealthState.OK, NOW)
+    mail = succeed(first, hours=10, has_mail=True)
+    assert mail.quiet_since == NOW + timedelta(hours=10)
+    assert succeed(mail, hours=57).state is HealthState.OK
+    silent = succeed(mail, hours=58)
+    assert (silent.state, silent.since) == (HealthState.SILENT, NOW + timedelta(hours=58))
+    assert succeed(silent, hours=60).since == silent.since
+    assert succeed(silent, hours=60, silent_after=None).state is HealthState.OK
+    assert succeed(silent, hours=61, has_mail=True).state is HealthState.OK
+
+
+def test_a_failure_does_not_forget_since_when_no_mail_came():
+    """Silence is counted on through failures."""
+    ok = after_success(None, account_id="help", now=NOW)
+    failed = fail(ConnectError("no"), before=ok, now=NOW + timedelta(hours=1))
+    assert failed.quiet_since == NOW
+    again = after_success(
+        failed,
+        account_id="help",
+        now=NOW + timedelta(hours=2),
+        silent_after=timedelta(hours=2),
+    )
+    assert again.state is HealthState.SILENT

@@ -135,6 +135,12 @@ def _inbound_problems(inbound: InboundSettings) -> Iterator[Problem]:
         yield error(
             "inbound.max_per_fetch", "not-positive", "A poll must take in at least one mail."
         )
+    if inbound.silent_after_hours is not None and inbound.silent_after_hours < 1:
+        yield error(
+            "inbound.silent_after_hours",
+            "not-positive",
+            "An account is silent after an hour or more.",
+        )
     if inbound.first_run.kind is FirstRunKind.SINCE and inbound.first_run.since is None:
         yield error("inbound.first_run", "date-missing", "The first run is since a day: name it.")
     if inbound.first_run.kind is not FirstRunKind.SINCE and inbound.first_run.since is not None:

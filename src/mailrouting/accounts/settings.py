@@ -168,6 +168,7 @@ class InboundSettings:
         filtered: What happens to mail that a rule took out.
         quarantined: What happens to mail that could not be converted.
         acknowledge_when: When the server may be told.
+        silent_after_hours: After so long without mail the account is called silent; None: never.
         enabled: Whether the mailbox is polled.
     """
 
@@ -184,6 +185,7 @@ class InboundSettings:
     filtered: AfterFetch = AfterFetch(AfterAction.KEEP)
     quarantined: AfterFetch = AfterFetch(AfterAction.KEEP)
     acknowledge_when: AcknowledgeWhen = AcknowledgeWhen.CONVERTED
+    silent_after_hours: int | None = None
     enabled: bool = True
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 
 from mailrouting.cli.common import FAILED, config_option, load, stop
-from mailrouting.cli.operators import accept
+from mailrouting.cli.operators import accounts, intake
+from mailrouting.cli.piping import accept
 from mailrouting.cli.running import fetch, worker
 from mailrouting.cli.showing import inspection_lines, printable
 from mailrouting.errors import MailroutingError
@@ -164,5 +165,5 @@ def demo(keep: Path | None) -> None:
         stop(error)
 
 
-for _command in (accept, fetch, worker):
+for _command in (accept, accounts, fetch, intake, worker):
     main.add_command(_command)

@@ -7,7 +7,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mailrouting.errors import ConfigurationError, StorageError, StorageUnavailableError
+from mailrouting.errors import (
+    ConfigurationError,
+    RecordNotFoundError,
+    StaleWriteError,
+    StorageError,
+    StorageUnavailableError,
+)
 
 __all__ = ["alone", "check_state", "create_state", "naming_state"]
 
@@ -92,6 +98,8 @@ def naming_state(state: Path) -> Generator[None]:
     """
     try:
         yield
+    except (RecordNotFoundError, StaleWriteError):
+        raise  # the state is well: what was asked for is not there
     except (StorageUnavailableError, sqlite3.OperationalError) as error:
         hint = getattr(error, "hint", "Look for what else has it open.")
         raise StorageUnavailableError(f"{state}: {error}", hint=hint) from error

@@ -98,6 +98,7 @@ def health_to_text(health: AccountHealth) -> str:
             "failures": health.failures,
             "next_attempt_at": micros(health.next_attempt_at),
             "trouble": trouble and [trouble.error_type, trouble.text, trouble.hint],
+            "quiet_since": micros(health.quiet_since),
         }
     )
 
@@ -115,6 +116,8 @@ def health_from_text(account_id: str, text: str) -> AccountHealth:
         failures=values["failures"],
         next_attempt_at=moment(values["next_attempt_at"]),
         trouble=trouble and Trouble(error_type=trouble[0], text=trouble[1], hint=trouble[2]),
+        # Not in healths of an older version.
+        quiet_since=moment(values.get("quiet_since")),
     )
 
 
