@@ -3,17 +3,18 @@
 Registered as a pytest plugin by `tests/conftest.py`.
 """
 
+import contextlib
 import grp
 import imaplib
 import os
 import pwd
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import threading
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -236,6 +237,29 @@ class DovecotServer:
             "mailbox", "update", "-u", username, "--uid-validity", str(value + 1), "INBOX"
         )
 
+    def sessions(self, username):
+        """Return the processes that serve a user's sessions now."""
+        told = subprocess.run(
+            ["doveadm", "-c", self._root / "dovecot.conf", "-f", "tab", "who", "-1", username],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        lines = [line.split("\t") for line in told.stdout.splitlines()]
+        return [int(line[lines[0].index("pid")]) for line in lines[1:]]
+
+    def restart(self):
+        """Kill every session and stop it, and start it anew with the same mail and ports."""
+        for pid in self.sessions("*"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.terminate()
+        self._process.wait(timeout=20)
+        program = self._process.args[0]
+        again, log = _start(program, self._root, port=self.port, tls_port=self.tls_port)
+        assert again is not None, "".join(log)
+        self._process = again._process
+
     def stop(self):
         """Stop the process that was started, and remove its folder."""
         self._process.terminate()
@@ -319,7 +343,7 @@ def _start(program, root, ports):
     return DovecotServer(root, process, ports=ports, log=log), log
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(program, *, folder=None):
     """Run a Dovecot of its own, with its files in a new folder there; stop and remove it."""
     # Not under pytest's own folder: nobody but us may enter that, and mail is kept by nobody.

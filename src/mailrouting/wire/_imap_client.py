@@ -7,6 +7,7 @@ Private names of imapclient are used in this module only (`_create_IMAP4`, `_ima
 import contextlib
 import imaplib
 import ssl
+import threading
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
@@ -84,6 +85,7 @@ class Connection:
         self.can_unselect: bool = False
         self._timeouts = timeouts
         self._hide: Callable[[], tuple[str, ...]] = tuple
+        self._in_use = threading.Lock()
         self._wire = connected(endpoint, tls=tls, timeouts=timeouts, place=place)
         # Within the deadline for connecting, which the wire keeps until the next command.
         self._wire.allow(octets=_ANSWER_OCTETS)
@@ -136,11 +138,17 @@ class Connection:
         """Do as `run`, but let a NO out as `TaggedNo`; `opening` says that nobody is logged in."""
         if self._wire.closed:
             raise self.place.lost("it was closed", command=verb)
-        # A server's size is a hint, and one that is asked for a part may send the whole.
-        self._wire.allow(
-            octets=_ANSWER_OCTETS + 2 * octets, seconds=self._timeouts.for_command(octets)
-        )
-        return self._guarded(verb, call, opening=opening)
+        if not self._in_use.acquire(blocking=False):
+            # Answers would reach whichever thread reads first.
+            raise self.place.shared(command=verb)
+        try:
+            # A server's size is a hint, and one that is asked for a part may send the whole.
+            self._wire.allow(
+                octets=_ANSWER_OCTETS + 2 * octets, seconds=self._timeouts.for_command(octets)
+            )
+            return self._guarded(verb, call, opening=opening)
+        finally:
+            self._in_use.release()
 
     def flight(self, *commands: Sequence[str]) -> Flight:
         """Send commands that do not depend on each other together; none brings mail.

@@ -209,6 +209,16 @@ class Place:
             hint="Open the folder first, writable where mails are to be changed.",
         )
 
+    def shared(self, *, command: str) -> SessionError:
+        """Say that two threads use a session at once; nothing was sent for the second."""
+        return SessionError(
+            f"{command} was not sent: another thread is using the session",
+            account_id=self.account_id,
+            endpoint=self.endpoint,
+            command=command,
+            hint="Open a session for each thread.",
+        )
+
 
 def _folder_hint(available: Sequence[str]) -> str:
     if not available:

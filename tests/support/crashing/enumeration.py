@@ -32,18 +32,21 @@ class Tally:
         kills: Processes that were killed.
         lost: Mails that have no outcome, or not the entry that they should have.
         doubled: Entries and rows that a mail has too many.
+        struck: Runs that a disaster ended with an error.
         odd: What else is not as in an undisturbed life, in words.
     """
 
     kills: int = 0
     lost: int = 0
     doubled: int = 0
+    struck: int = 0
     odd: list = attrs.field(factory=list)
 
     def add(self, other):
         self.kills += other.kills
         self.lost += other.lost
         self.doubled += other.doubled
+        self.struck += other.struck
         self.odd += other.odd
 
     @property
@@ -62,6 +65,7 @@ class Scenario:
         lab: Serves mailboxes: a context manager that yields what opens one by its name.
         inbound: Inbound settings of the account.
         mails: What is in the mailbox at the beginning.
+        prelude: What the case went through before the lives that are enumerated.
         between: What happens to the case after each death.
         copies_may_stay: Whether a folder that mail is moved to may hold more copies of it.
         settles_late: Whether a resume may leave work to the one after it.
@@ -71,6 +75,7 @@ class Scenario:
     lab: object
     inbound: dict
     mails: tuple = MAILS
+    prelude: object = None
     between: object = None
     copies_may_stay: bool = False
     replies_may_open: bool = False
@@ -107,10 +112,15 @@ class Enumeration:
 
     def overtaken(self, *, most=_MOST_STEPS):
         """Halt a worker at every step until its lease is over and another has done its work."""
+        # The other may be refused: the first can have stopped in the middle of its transaction.
+        return self.disturbed(lambda case: case.live(), most=most)
+
+    def disturbed(self, disaster, *, most=_MOST_STEPS):
+        """Halt a run at every step until the disaster has happened to its case."""
 
         def points(lab, lane):
             for at in spread(range(1, lab.steps + 1), most)[lane :: self._lanes]:
-                yield lab.overtaken(at)
+                yield lab.disturbed(at, disaster)
 
         return self._tally(points)
 
@@ -184,11 +194,12 @@ class _Lab:
             self.steps = ran.steps
             self._expected = one.state()
 
+    @contextmanager
     def _case(self):
         number = next(self._numbers)
         name = f"case-{number}"
         scenario = self._scenario
-        return case(
+        made = case(
             self._folder / name,
             self._open_mailbox(name),
             inbound=scenario.inbound,
@@ -196,6 +207,10 @@ class _Lab:
             recipe=scenario.recipe,
             measured=number < _MEASURED,
         )
+        with made as one:
+            if scenario.prelude:
+                scenario.prelude(one)
+            yield one
 
     def lived(self, deaths):
         """Die at these steps, one life after the other; then live on; return what was found."""
@@ -244,17 +259,16 @@ class _Lab:
             self._conclude(one, tally, f"after {octets} octets")
         return tally
 
-    def overtaken(self, at):
-        """Halt at this step; let another live; then wake the first; return what was found."""
+    def disturbed(self, at, disaster):
+        """Halt at this step; let disaster strike; go on; return what was found."""
         tally = Tally()
         with self._case() as one:
-            slow = one.begin(at, end=stop)
-            if slow.until_stopped():
-                # It may be refused: the first can have stopped in the middle of its transaction.
-                one.live()
-                slow.wake()
-            slow.result()
-            self._conclude(one, tally, f"stopped at {at}")
+            run = one.begin(at, end=stop)
+            if run.until_stopped():
+                disaster(one)
+                run.wake()
+            tally.struck += bool(run.result().error)
+            self._conclude(one, tally, f"disturbed at {at}")
         return tally
 
     def together(self, workers):

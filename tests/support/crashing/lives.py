@@ -44,6 +44,9 @@ class Recipe:
     def session(self, session):
         return session
 
+    def begin(self):
+        """Do what comes first in the process that runs."""
+
 
 @attrs.frozen
 class State:
@@ -104,6 +107,7 @@ class Case:
         self._run(None, kill, timedelta(0))
 
     def _run(self, at, end, later):
+        self.recipe.begin()
         steps = Steps(at, end)
         clock = lambda: datetime.now(UTC) + later  # noqa: E731 - a clock is a value here
         open_session = opener(StaticCredentials({ACCOUNT: self.mailbox.password}), tls=_TLS)

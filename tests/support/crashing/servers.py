@@ -3,9 +3,12 @@
 import os
 import pwd
 import shutil
+import subprocess
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
+
+import attrs
 
 from crashing.mails import word
 from mailrouting.accounts import Endpoint, TlsMode
@@ -43,6 +46,16 @@ class FakeMailbox:
     def renumber(self):
         self._server.roll_uidvalidity(self.name)
 
+    def rerender(self):
+        """Number all anew, and show every mail that has an id in other bytes, as a migration may."""
+        self.renumber()
+        with self._server.state.lock:
+            folder = self._server.state.mailboxes[self.name].folder("INBOX")
+            for number, mail in folder.mails.items():
+                if b"Message-ID:" in mail.raw:
+                    raw = mail.raw.replace(b"Subject: ", b"X-Migrated: yes\r\nSubject:  ", 1)
+                    folder.mails[number] = attrs.evolve(mail, raw=raw)
+
     def close(self):
         """Leave it: the fake forgets all at its end."""
 
@@ -62,7 +75,9 @@ class DovecotMailbox:
         self.endpoint = Endpoint("127.0.0.1", dovecot.port, TlsMode.CLEARTEXT)
         self.name = name
         self.password = dovecot.password
+        self._dovecot = dovecot
         self._root = dovecot.mail_folder(name)
+        self._backup = dovecot.mail_folder(f"{name}.backup")
         for folder in ("", "cur", "new", "tmp"):
             self._own(self._root / folder, Path.mkdir)
         # An old number: Dovecot's own is the second of now, so that two in one second are equal.
@@ -109,7 +124,26 @@ class DovecotMailbox:
         for path in self._root.glob("dovecot.index*"):
             path.unlink(missing_ok=True)
 
+    def back_up(self):
+        """Keep a copy of all there is."""
+        subprocess.run(["cp", "-a", self._root, self._backup], check=True)
+
+    def restore(self):
+        """Put the copy in place of all there is."""
+        shutil.rmtree(self._root)
+        subprocess.run(["cp", "-a", self._backup, self._root], check=True)
+
+    def put_back(self, folder, words):
+        """Let a person move mails back to the inbox; they keep their flags."""
+        with self._dovecot.client(self.name, folder) as client:
+            numbers = client.search(None, "BODY", words)[1][0].split()
+            assert numbers, f"nothing of {words} is in {folder}"
+            client.copy(b",".join(numbers).decode(), "INBOX")
+            client.store(b",".join(numbers).decode(), "+FLAGS", r"(\Deleted)")
+            client.expunge()
+
     def close(self):
+        shutil.rmtree(self._backup, ignore_errors=True)
         shutil.rmtree(self._root, ignore_errors=True)
 
 
