@@ -35,15 +35,16 @@ def lab(request):
 
     def lab(server, **how):
         if server == "dovecot":
-            return partial(_dovecot_lab, request.getfixturevalue("dovecot"), request.node.name)
+            dovecot = request.getfixturevalue("dovecot")
+            return partial(_dovecot_lab, dovecot, request.node.name, **how)
         return lambda prefix: fake_lab(**how)
 
     return lab
 
 
-def _dovecot_lab(dovecot, name, prefix):
+def _dovecot_lab(dovecot, name, prefix, **how):
     words = "".join(letter if letter.isalnum() else "-" for letter in name)
-    return dovecot_lab(dovecot, prefix=f"{words}-{prefix}")
+    return dovecot_lab(dovecot, prefix=f"{words}-{prefix}", **how)
 
 
 @pytest.fixture

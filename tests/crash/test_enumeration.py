@@ -10,6 +10,7 @@ import pytest
 from crashing.enumeration import Enumeration, Scenario
 from crashing.lives import Recipe
 from mailrouting.accounts import AcknowledgeWhen, AfterFetch
+from mailrouting.auth import MailProtocol
 from mailrouting.stores.sqlite import SqliteStorage
 
 pytestmark = pytest.mark.timeout(1800)
@@ -47,6 +48,35 @@ def test_a_kill_at_any_step_loses_and_doubles_nothing(lab, enumerate_kills, serv
     """F1, F2: whenever it dies, and dies again in the resume, a resume ends where all is well."""
     twice = {"move": (2, 24), "seen": (1, 8), "keep": (1, 8), "delete": (1, 8)}
     enumerate_kills(Scenario(lab=lab(server), inbound=MODES[mode]), short=8, second=twice.get(mode))
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("mode", ["keep", "delete"])
+def test_a_kill_on_pop3_loses_and_doubles_nothing(lab, enumerate_kills, server, mode):
+    """F1, F2, F44: what POP3 deletes only when the session is left is there for the resume."""
+    enumerate_kills(
+        Scenario(
+            lab=lab(server, protocol=MailProtocol.POP3),
+            inbound={} if mode == "keep" else {**DELETE, "quarantined": AfterFetch.keep()},
+            settles_late=True,
+        ),
+        short=8,
+        second=(1, 12) if mode == "delete" else None,
+    )
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_kill_before_new_unique_ids_doubles_nothing(lab, enumerate_kills, server):
+    """F3, F45: when POP3 gives every mail a new id after each death, known mail stays known."""
+    enumerate_kills(
+        Scenario(
+            lab=lab(server, protocol=MailProtocol.POP3),
+            inbound={},
+            between=lambda case: case.mailbox.renumber(),
+            settles_late=True,
+        ),
+        short=8,
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,6 +122,21 @@ def test_a_kill_and_a_lost_index_change_nothing(lab, enumerate_kills):
         ),
         short=8,
     )
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_kill_in_the_middle_of_pop3_loses_and_doubles_nothing(lab, tally, is_long, server):
+    """F44: half a DELE sent, an answer to QUIT never read: a resume ends where all is well."""
+    found = Enumeration(
+        Scenario(
+            lab=lab(server, protocol=MailProtocol.POP3),
+            inbound={**DELETE, "quarantined": AfterFetch.keep()},
+            settles_late=True,
+        )
+    ).on_the_wire(most=150 if is_long else 8)
+    tally.add(found)
+    assert found.clean, "\n".join(found.odd[:20])
+    assert found.kills
 
 
 @pytest.mark.parametrize("server", SERVERS)

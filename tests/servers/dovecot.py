@@ -256,7 +256,8 @@ class DovecotServer:
         self._process.terminate()
         self._process.wait(timeout=20)
         program = self._process.args[0]
-        again, log = _start(program, self._root, port=self.port, tls_port=self.tls_port)
+        ports = {name: getattr(self, name) for name in _PORTS}
+        again, log = _start(program, self._root, ports)
         assert again is not None, "".join(log)
         self._process = again._process
 

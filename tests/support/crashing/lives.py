@@ -13,7 +13,7 @@ from crashing.mails import ADDRESS, word
 from crashing.steps import SteppingSession, Steps, stepping
 from mailrouting.accounts import EmailAccount, FirstRun, InboundSettings
 from mailrouting.addresses import NamedAddress
-from mailrouting.auth import MailProtocol, parse_login
+from mailrouting.auth import parse_login
 from mailrouting.connect import StaticCredentials, opener, tls_context
 from mailrouting.directory import Directory
 from mailrouting.fetch import Fetcher, FetchLimits
@@ -139,7 +139,7 @@ class Case:
                     address=NamedAddress.parse(ADDRESS),
                     inbound=InboundSettings(
                         **{
-                            "protocol": MailProtocol.IMAP,
+                            "protocol": self.mailbox.protocol,
                             "endpoint": self.mailbox.endpoint,
                             "login": parse_login(self.mailbox.name),
                             "first_run": FirstRun.all(),

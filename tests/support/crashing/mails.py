@@ -18,5 +18,5 @@ _WORD = re.compile(rb"word-\d+")
 
 def word(raw):
     """Return the word that names a mail, in its bytes or in an entry made of it."""
-    found = _WORD.search(raw if isinstance(raw, bytes) else raw.encode())
+    found = _WORD.search(raw.encode() if isinstance(raw, str) else raw)
     return found[0].decode() if found else repr(raw[:60])

@@ -12,8 +12,9 @@ import attrs
 
 from crashing.mails import word
 from mailrouting.accounts import Endpoint, TlsMode
+from mailrouting.auth import MailProtocol
 from mailrouting.testing import FakeMailServer
-from mailrouting.testing.loopback import LoopbackImap
+from mailrouting.testing.loopback import LoopbackImap, LoopbackPop3
 
 _OLD_UIDVALIDITY = 1_000_000_000
 _FIRST_SECOND = 1_700_000_000
@@ -22,12 +23,13 @@ _FIRST_SECOND = 1_700_000_000
 class FakeMailbox:
     """Be a mailbox of the fake server, spoken to over loopback."""
 
-    def __init__(self, server, endpoint, name, password):
+    def __init__(self, server, loopback, name, *, protocol):
         self._server = server
-        self.endpoint = endpoint
+        self.protocol = protocol
+        self.endpoint = loopback.endpoint
         self.name = name
-        self.password = password
-        server.add_mailbox(name, password=password)
+        self.password = "correct horse"
+        server.add_mailbox(name, password=self.password)
 
     def deliver(self, *raws):
         for raw in raws:
@@ -61,18 +63,21 @@ class FakeMailbox:
 
 
 @contextmanager
-def fake_lab(*, without=()):
+def fake_lab(*, without=(), protocol=MailProtocol.IMAP):
     """Serve fake mailboxes; yield what opens the next one."""
     server = FakeMailServer(without=without)
-    with LoopbackImap(server) as loopback:
-        yield lambda name: FakeMailbox(server, loopback.endpoint, name, "correct horse")
+    face = LoopbackImap if protocol is MailProtocol.IMAP else LoopbackPop3
+    with face(server) as loopback:
+        yield lambda name: FakeMailbox(server, loopback, name, protocol=protocol)
 
 
 class DovecotMailbox:
     """Be a mailbox of Dovecot; what is in it is seen in its Maildir."""
 
-    def __init__(self, dovecot, name):
-        self.endpoint = Endpoint("127.0.0.1", dovecot.port, TlsMode.CLEARTEXT)
+    def __init__(self, dovecot, name, *, protocol=MailProtocol.IMAP):
+        port = dovecot.port if protocol is MailProtocol.IMAP else dovecot.pop3_port
+        self.protocol = protocol
+        self.endpoint = Endpoint("127.0.0.1", port, TlsMode.CLEARTEXT)
         self.name = name
         self.password = dovecot.password
         self._dovecot = dovecot
@@ -106,12 +111,13 @@ class DovecotMailbox:
                 found[path.name[1:]] = self._mails(path)
         return found
 
-    @staticmethod
-    def _mails(folder):
+    def _mails(self, folder):
         mails = Counter()
         for path in [*folder.glob("cur/*"), *folder.glob("new/*")]:
             flags = path.name.rpartition(":2,")[2] if ":2," in path.name else ""
-            mails[_named(path.read_bytes(), seen="S" in flags, deleted="T" in flags)] += 1
+            # What POP3 reads Dovecot marks seen, unless the session is killed: nobody looks at it.
+            seen = "S" in flags and self.protocol is MailProtocol.IMAP
+            mails[_named(path.read_bytes(), seen=seen, deleted="T" in flags)] += 1
         return mails
 
     def renumber(self):
@@ -148,9 +154,9 @@ class DovecotMailbox:
 
 
 @contextmanager
-def dovecot_lab(dovecot, *, prefix):
+def dovecot_lab(dovecot, *, prefix, protocol=MailProtocol.IMAP):
     """Serve mailboxes of a running Dovecot; yield what opens the next one."""
-    yield lambda name: DovecotMailbox(dovecot, f"{prefix}-{name}")
+    yield lambda name: DovecotMailbox(dovecot, f"{prefix}-{name}", protocol=protocol)
 
 
 def _named(raw, *, seen, deleted):
