@@ -147,19 +147,25 @@ def _decoded(source: MailSource, start: int, end: int, encoding: _Encoding) -> b
 def _clean_size(source: MailSource, start: int, end: int) -> int | None:
     """Return what base64 decodes to when it is whole groups and white space, else None."""
     letters = 0
-    position = start
-    while position < end:
+    for position in range(start, end, _SLICE):
         piece = source[position : min(position + _SLICE, end)]
         others = piece.translate(None, _LETTERS)
-        if others.translate(None, _WHITE):
-            break
+        padding = others.translate(None, _WHITE)
+        if padding:
+            return _size_with_end(source[position:end], letters)
         letters += len(piece) - len(others)
-        position += _SLICE
-    tail = source[position:end].translate(None, _WHITE)
-    padding = tail.lstrip(_LETTERS)
-    if padding not in (b"", b"=", b"==") or (letters + len(tail)) % 4:
+    return letters // 4 * 3 if letters % 4 == 0 else None
+
+
+def _size_with_end(tail: bytes, before: int) -> int | None:
+    """Return the size when the tail is letters and then padding; so many letters stand before."""
+    text = tail.translate(None, _WHITE)
+    data = text.rstrip(b"=")
+    size = before + len(text)
+    padding = len(text) - len(data)
+    if padding > 2 or size % 4 or data.translate(None, _LETTERS):  # noqa: PLR2004
         return None
-    return (letters + len(tail)) // 4 * 3 - len(padding)
+    return size // 4 * 3 - padding
 
 
 def _broken_base64(source: MailSource, start: int, end: int) -> bytes:

@@ -60,11 +60,7 @@ def safe_name(name: str, *, content_type: str, taken: set[str]) -> str:
     >>> safe_name("../../etc/pass\u202ewd.txt", content_type="text/plain", taken=set())
     'passwd.txt'
     """
-    visible = "".join(
-        " " if character in "\t\r\n" else character
-        for character in unicodedata.normalize("NFC", name[:2000])
-        if character in "\t\r\n" or unicodedata.category(character) not in _INVISIBLE
-    )
+    visible = _visible(name[:2000])
     base = re.split(r"[/\\]", visible.rstrip(" ./\\"))[-1]
     base = _FORBIDDEN.sub("_", base).strip(" .")
     if not base:
@@ -75,6 +71,16 @@ def safe_name(name: str, *, content_type: str, taken: set[str]) -> str:
     unique = _numbered(stem, extension, taken)
     taken.add(unique.casefold())
     return unique
+
+
+def _visible(name: str) -> str:
+    if name.isascii() and name.isprintable():
+        return name
+    return "".join(
+        " " if character in "\t\r\n" else character
+        for character in unicodedata.normalize("NFC", name)
+        if character in "\t\r\n" or unicodedata.category(character) not in _INVISIBLE
+    )
 
 
 def _numbered(stem: str, extension: str, taken: set[str]) -> str:
