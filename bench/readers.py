@@ -5,6 +5,7 @@ The others give no reply view and no kind: they are not charged for what they la
 
 import email
 import email.policy
+import importlib.util
 from collections.abc import Callable
 from email.header import decode_header, make_header
 from email.message import EmailMessage, Message
@@ -106,9 +107,28 @@ def _people(mail: Message, name: str) -> list[tuple[str, str]]:
     ]
 
 
+def with_fast_mail_parser(raw: bytes) -> Ticket:
+    """Read with fast-mail-parser, whose parser is written in Rust."""
+    from fast_mail_parser import parse_email
+
+    mail = parse_email(raw)
+    return (
+        mail.from_,
+        mail.to,
+        mail.cc,
+        mail.subject,
+        [mail.headers.get(name) for name in ("Message-ID", "In-Reply-To", "References")],
+        "".join(mail.text_plain),
+        "".join(mail.text_html),
+        [(one.filename, one.mimetype, len(one.content)) for one in mail.attachments],
+    )
+
+
 READERS: dict[str, Reader] = {
     "mailrouting": with_mailrouting,
     "imap-tools": with_imap_tools,
     "policy.default": with_default_policy,
     "compat32": with_compat32,
 }
+if importlib.util.find_spec("fast_mail_parser"):
+    READERS["fast-mail-parser"] = with_fast_mail_parser

@@ -154,3 +154,13 @@ def test_every_member_of_an_enum_is_shown(extension):
     member = enum.Enum("Choice", ["ONE"]).ONE
     assert extension.keep_members(None, "class", "ONE", member, True, {}) is False
     assert extension.keep_members(None, "class", "one", 1, True, {}) is None
+
+
+def test_every_test_of_hostile_mail_exists():
+    """The reference names tests that are there, and each row names one."""
+    page = (DOCS / "reference" / "hostile-mail.md").read_text("utf-8")
+    tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", page)
+    assert [name for name in named if f"def {name}(" not in tests] == []
+    rows = [line for line in page.splitlines() if line.startswith("|")][2:]
+    assert all("`test_" in row for row in rows)

@@ -1,5 +1,7 @@
 """Hostile mail: each attack ends in a message, a defect and a short time."""
 
+import base64
+import gzip
 import time
 
 import pytest
@@ -250,3 +252,69 @@ def test_hundreds_of_attachments_of_one_name_are_numbered_without_a_gap():
     message = read(mail + part * 90 + b"--b--\r\n")
     expected = ["a.txt", *(f"a ({number}).txt" for number in range(2, 91))]
     assert [attachment.safe_name for attachment in message.attachments] == expected
+
+
+def test_archive_is_never_unpacked():
+    """A compressed file stays the bytes that were sent, whatever it would grow to (T42)."""
+    bomb = gzip.compress(bytes(MIB))
+    field = (
+        b"Content-Disposition: attachment; filename=a.gz\r\nContent-Transfer-Encoding: base64\r\n"
+    )
+    message = read(HEAD + field + b"\r\n" + base64.encodebytes(bomb))
+    assert message.attachments[0].content == bomb
+
+
+def test_nested_archive_of_mails_is_one_attachment():
+    """A mail in a mail in a mail is one part: what stands in it is not this mail (T42)."""
+    nested_mail = b"Content-Type: message/rfc822\r\n\r\n" * 2000 + b"Subject: x\r\n\r\ntext"
+    message = read_in_time(HEAD + nested_mail)
+    assert len(message.attachments) == 1
+    assert message.text is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"<script>alert(1)</script>", b"<svg onload=alert(1)>", b"MZ\x90"]
+)
+def test_declared_type_is_kept_and_believed_by_nobody(content):
+    """A file that lies about its type has that type, its own bytes, and is no HTML body (T49)."""
+    field = b"Content-Type: text/plain\r\nContent-Disposition: attachment; filename=a.txt\r\n"
+    message = read(HEAD + field + b"\r\n" + content)
+    (attachment,) = message.attachments
+    assert (attachment.content_type, attachment.content) == ("text/plain", content)
+    assert message.html is None
+
+
+def test_html_in_a_plain_text_stays_text():
+    """What calls itself plain is never taken for HTML (T49)."""
+    message = read(typed(b"text/plain", b"<b>hi</b>"))
+    assert (message.text, message.html) == ("<b>hi</b>", None)
+
+
+def test_both_forms_of_an_alternative_are_shown():
+    """A harmless text does not hide an HTML form that says something else (T51)."""
+    parts = b"--b\r\n\r\nharmless\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>pay here</p>\r\n--b--"
+    message = read(typed(b"multipart/alternative; boundary=b", parts))
+    assert message.text.strip() == "harmless"
+    assert "pay here" in message.html
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        b"<a" + b" b=c" * 50_000 + b">text",
+        b"<p style='" + b"display:" * 50_000 + b"'>text",
+        b'<a title="' + b"x" * 500_000,
+        b"<div>" * 100_000 + b"text" + b"</div>" * 100_000,
+        b"<table><tr><td>" * 20_000 + b"text",
+        b'<a href="' * 50_000 + b">text",
+    ],
+)
+def test_hostile_tags_are_linear(source):
+    """Neither attributes nor nesting take long: parsers by the standard do (ecosystem study, §f)."""
+    read_in_time(typed(b"text/html", source))
+
+
+def test_line_of_megabytes_is_read():
+    """A line has no longest length (ecosystem study, §d)."""
+    message = read_in_time(HEAD + b"\r\n" + b"x" * 20_000_000)
+    assert len(message.text) == 20_000_000
