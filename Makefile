@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 600
 SERVER_PACKAGES := dovecot-imapd dovecot-pop3d postfix
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash check format docs bench bench-fetch bench-turns fuzz servers clean
+.PHONY: help demo test crash check format docs bench bench-fetch bench-turns bench-memory fuzz servers clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ bench: $(VENV)/.bench ## read generated mail beside the stdlib and imap-tools; p
 
 bench-turns: $(VENV)/.bench ## count the round trips of a fetch over TLS at 50 ms, and weigh an idle poll
 	@$(BIN)/python bench/bench_turns.py
+
+bench-memory: $(VENV)/.bench ## weigh a poll of 10,000 mails, and one of large mails
+	@$(BIN)/python bench/bench_memory.py
 
 bench-fetch: $(VENV)/.bench ## fetch from a local Dovecot beside imap-tools and django-helpdesk; print the ratios
 	@$(BIN)/python bench/bench_fetch.py

@@ -170,7 +170,7 @@ def test_an_empty_folder_lists_nothing(session):
 
 
 def test_stat_keeps_the_order_asked_for_and_leaves_out_what_vanished(world, session):
-    """Sizes, flags and dates come in the caller's order; an absent UID is no error."""
+    """F16: Sizes, flags and dates come in the caller's order; an absent UID is no error."""
     uids = [
         world.deliver(mail(number, size=number), received_at=WHEN, flags=[r"\Seen"])
         for number in range(3)
@@ -408,7 +408,7 @@ def test_refused_arguments_leave_no_trace_on_the_server(fake, bad):
     ],
 )
 def test_a_refused_login_is_judged_by_its_code(fake, code, expected):
-    """Only the response code tells a wrong password from a busy server."""
+    """F35: Only the response code tells a wrong password from a busy server."""
     server, open_session, account = fake
     server.refuse_login(USER, code)
     with pytest.raises(expected) as caught:
@@ -450,7 +450,7 @@ def test_a_server_that_is_away_is_a_connect_error(fake):
 )
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_a_dropped_connection_is_a_lost_session(fake, verb, call, side):
-    """Whenever the server hangs up, the session is lost and stays so."""
+    """F22, F41: Whenever the server hangs up, the session is lost and stays so."""
     server, open_session, account = fake
     server.deliver(mail(1), to=USER)
     session = open_session(account)
@@ -509,7 +509,7 @@ def test_a_clean_no_is_a_session_error_and_the_session_goes_on(fake, verb, call)
 
 
 def test_a_read_only_folder_is_a_setting_to_correct(fake):
-    """Asked for writing it is refused with a hint; for reading it opens."""
+    """F36: Asked for writing it is refused with a hint; for reading it opens."""
     server, open_session, account = fake
     server.read_only(USER, "INBOX")
     session = open_session(account)
@@ -523,7 +523,7 @@ def test_a_read_only_folder_is_a_setting_to_correct(fake):
 
 
 def test_a_new_generation_ends_the_session(fake):
-    """UIDs of the old generation are never used in the new one."""
+    """F10: UIDs of the old generation are never used in the new one."""
     server, open_session, account = fake
     server.deliver(mail(1), to=USER)
     session = open_session(account)
@@ -815,7 +815,7 @@ def test_without_move_mail_is_copied_and_only_it_is_removed(server_tls, client_t
 @pytest.mark.parametrize("without", [(), ("MOVE",), ("MOVE", "UIDPLUS")])
 @pytest.mark.parametrize("times", [1, None])
 def test_a_race_with_another_client_loses_no_mail(server_tls, client_tls, without, times):
-    """EXPUNGEISSUED means that nothing was done: once it is tried again, and then left."""
+    """F9, F40: EXPUNGEISSUED means that nothing was done: once it is tried again, and then left."""
     server = FakeMailServer(without=without)
     server.add_mailbox(USER, password=SECRET, folders=("Done",))
     uid = server.deliver(mail(1), to=USER)

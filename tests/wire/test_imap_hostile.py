@@ -5,6 +5,7 @@ import contextlib
 import mmap
 import re
 import socket
+import struct
 import threading
 import time
 import tracemalloc
@@ -165,7 +166,7 @@ LARGE = fetch_line("RFC822.SIZE 3000000") + "{tag} OK done\r\n"
     ids=["bye", "empty", "ssh", "preauth", "smtp", "endless line", "drip", "stall"],
 )
 def test_a_wrong_greeting_is_told(greeting, expected):
-    """Nothing is sent that would give a secret away, and nobody waits for long."""
+    """F34: Nothing is sent that would give a secret away, and nobody waits for long."""
     started = time.monotonic()
     with Scripted(greeting) as server:
         with pytest.raises(expected) as caught:
@@ -178,7 +179,7 @@ def test_a_wrong_greeting_is_told(greeting, expected):
 
 
 def test_plain_text_where_tls_is_expected_is_a_tls_error():
-    """The hint names the likely cause: the wrong port."""
+    """F34, F50: The hint names the likely cause: the wrong port."""
     with Scripted() as server, pytest.raises(TlsError, match="wrong version") as caught:
         open_at(server, tls=TlsMode.IMPLICIT)
     assert "port" in caught.value.hint
@@ -221,7 +222,7 @@ def test_text_before_tls_is_not_taken_for_an_answer_inside():
     ids=["refused", "code elsewhere", "busy", "bye", "bad", "eof", "drip", "stall"],
 )
 def test_a_login_that_fails_is_judged_by_what_was_said(answer, expected):
-    """Only a tagged NO is about the password; echoed secrets are starred out."""
+    """F35: Only a tagged NO is about the password; echoed secrets are starred out."""
     with Scripted(AUTHENTICATE=answer) as server, pytest.raises(expected) as caught:
         open_at(server, timeouts=SHORT)
     error = caught.value
@@ -301,14 +302,18 @@ def test_a_second_challenge_never_gets_the_secret(mechanism, challenge, shown, a
         ("* 1 FETCH (UID 1 X {99999999999}\r\n", PeerProtocolError),
         ("* 1 FETCH (UID 1 X {99999999999999999999999}\r\n", PeerProtocolError),
         ("* 1 FETCH (" + "x" * 1_100_000, PeerProtocolError),
+        ("{tag} OK\r\n", PeerProtocolError),
+        ("* OK mind the gap {9}\r\n", SessionLostError),
+        ("* 1 FETCH (UID 1 RFC822.SIZE {3}\r\n", SessionLostError),
     ],
     ids=[
         "eof", "bye", "stall", "drip", "half line", "bad", "other tag", "garbage", "open list",
-        "odd uid", "deep", "huge literal", "absurd literal", "endless line",
+        "odd uid", "deep", "huge literal", "absurd literal", "endless line", "bare ok",
+        "text like a literal", "stall in a literal",
     ],
 )  # fmt: skip
 def test_a_broken_answer_ends_the_session_with_our_error(answer, expected):
-    """Within the deadline, with the right class, and the session is dead afterwards."""
+    """F22, F24 to F26, F30, F31, F33: Within the deadline, with the right class, and the session is dead afterwards."""
     with Scripted(FETCH=answer) as server:
         session = opened(server, timeouts=SHORT)
         started = time.monotonic()
@@ -324,7 +329,7 @@ def test_a_broken_answer_ends_the_session_with_our_error(answer, expected):
 
 
 def test_a_connection_that_ends_in_the_middle_of_a_mail_loses_nothing():
-    """EOF inside a literal is a lost session, never a short mail."""
+    """F22: EOF inside a literal is a lost session, never a short mail."""
 
     def cut(connection, tag):
         connection.sendall(b"* 1 FETCH (UID 1 BODY[] {10}\r\n12345")
@@ -337,7 +342,7 @@ def test_a_connection_that_ends_in_the_middle_of_a_mail_loses_nothing():
 
 
 def test_a_flood_is_cut_off_before_it_fills_the_memory():
-    """Unasked lines without end are refused after some megabytes."""
+    """F27: Unasked lines without end are refused after some megabytes."""
 
     def flood(connection, tag):
         line = b"* 1 FETCH (UID 5 FLAGS (" + b"x" * 60_000 + b"))\r\n"
@@ -393,7 +398,7 @@ def test_uids_that_do_not_last_are_a_refusal(answer):
 
 
 def test_a_missing_uidnext_is_none():
-    """Old servers do not tell it; mail is listed all the same."""
+    """F14: Old servers do not tell it; mail is listed all the same."""
     without = SELECT.replace("* OK [UIDNEXT 9] n\r\n", "")
     with Scripted(SELECT=without, SEARCH="* SEARCH 3 1 2\r\n{tag} OK done\r\n") as server:
         session = open_at(server)
@@ -403,7 +408,7 @@ def test_a_missing_uidnext_is_none():
 
 
 def test_a_huge_folder_is_listed_in_windows():
-    """Past fifty thousand mails by sequence numbers, so that no line grows too long."""
+    """F28, F55: Past fifty thousand mails by sequence numbers, so that no line grows too long."""
     count = 120_000
 
     def search(connection, tag):
@@ -434,7 +439,7 @@ def test_a_huge_folder_is_listed_in_windows():
     ],
 )
 def test_senseless_hints_are_none(told, size, year):
-    """Sizes and dates that make no sense are not told, and no mail is lost for them."""
+    """F21, F48: Sizes and dates that make no sense are not told, and no mail is lost for them."""
     with Scripted(FETCH=fetch_line(told) + "{tag} OK done\r\n") as server:
         session = opened(server)
         (info,) = session.stat(["1"])
@@ -456,7 +461,7 @@ def test_senseless_hints_are_none(told, size, year):
 )
 @pytest.mark.parametrize("stats", [STATS, LARGE], ids=["small", "large"])
 def test_an_answer_without_the_mail_means_unknown(answer, stats):
-    """M4: it is left out, whether it is read at once or in parts."""
+    """F16, F17: M4: it is left out, whether it is read at once or in parts."""
     with Scripted(FETCH=[stats, answer]) as server:
         session = opened(server)
         assert list(session.read(["1"])) == []
@@ -465,7 +470,7 @@ def test_an_answer_without_the_mail_means_unknown(answer, stats):
 
 @pytest.mark.parametrize(("octets", "read"), [(0, 0), (20, 0), (260, 1), (500, 1), (600, 1)])
 def test_less_than_half_of_what_was_told_is_not_the_mail(octets, read):
-    """A body that is cut short is left out, so nothing is done with the original."""
+    """F20: A body that is cut short is left out, so nothing is done with the original."""
     stats = fetch_line("RFC822.SIZE 500") + "{tag} OK done\r\n"
     body = fetch_line(f"BODY[] {{{octets}}}\r\n{'x' * octets}") + "{tag} OK done\r\n"
     with Scripted(FETCH=[stats, body]) as server:
@@ -508,7 +513,7 @@ def partial_answers(raw, size, *, cut=None):
          "small untold", "empty untold"],
 )  # fmt: skip
 def test_parts_are_put_together_whatever_size_is_told(length, size, cut):
-    """RFC822.SIZE is a hint: the mail ends where nothing more comes."""
+    """F20, F21: RFC822.SIZE is a hint: the mail ends where nothing more comes."""
     raw = bytes(index % 251 for index in range(length))
     answer, lines = partial_answers(raw, size, cut=cut)
     with Scripted(FETCH=answer) as server:
@@ -547,6 +552,64 @@ def test_a_scratch_folder_that_cannot_be_written_is_the_storages_trouble(tmp_pat
         session.close()
 
 
+def test_two_bodies_of_one_mail_end_the_session():
+    """F19: neither can be trusted, and nothing is taken for the other mail."""
+    two = fetch_line("BODY[] {3}\r\nabc") + fetch_line("BODY[] {3}\r\nxyz") + "{tag} OK done\r\n"
+    with Scripted(FETCH=[STATS, two]) as server:
+        session = opened(server)
+        with pytest.raises(PeerProtocolError):
+            list(session.read(["1"]))
+
+
+def test_flags_of_other_mails_in_an_answer_are_passed_over():
+    """F18: what other clients do to mails comes in between, of this mail and of others."""
+    answer = (
+        fetch_line("FLAGS (\\Seen)", uid=9)
+        + fetch_line("FLAGS (\\Flagged)")
+        + fetch_line("BODY[] {10}\r\n0123456789")
+        + fetch_line("FLAGS (\\Seen)")
+        + "* 3 EXPUNGE\r\n{tag} OK done\r\n"
+    )
+    with Scripted(FETCH=[STATS, answer]) as server:
+        session = opened(server)
+        assert [(mail.uid, mail.raw) for mail in session.read(["1"])] == [("1", b"0123456789")]
+        session.close()
+
+
+def test_a_stray_continuation_is_passed_over():
+    """F32: a line with a plus that nobody waits for is no answer."""
+    with Scripted(FETCH="+ go on\r\n" + STATS) as server:
+        session = opened(server)
+        assert [info.uid for info in session.stat(["1"])] == ["1"]
+        session.close()
+
+
+def test_a_reset_in_the_middle_of_a_mail_is_a_lost_session():
+    """F23: RST instead of an end."""
+
+    def reset(connection, tag):
+        connection.sendall(b"* 1 FETCH (UID 1 BODY[] {10}\r\n12345")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+    with Scripted(FETCH=[STATS, reset]) as server:
+        session = opened(server)
+        with pytest.raises(SessionLostError):
+            list(session.read(["1"]))
+
+
+def test_a_folder_that_turns_read_only_is_a_setting():
+    """F36: told in the middle it is a refusal with its code, as at SELECT, and never a retry."""
+    with Scripted(MOVE="{tag} NO [READ-ONLY] since now\r\n", LIST="{tag} OK done\r\n") as server:
+        session = opened(server)
+        with pytest.raises(SessionError) as caught:
+            session.move(["1"], "INBOX")
+        assert type(caught.value) is SessionError
+        assert caught.value.response_code == "READ-ONLY"
+        assert not caught.value.retryable
+        session.close()
+
+
 def test_a_server_that_ignores_the_part_may_send_the_whole():
     """F62: Exchange does so: the whole mail is accepted, with and without an origin."""
     raw = b"y" * 3_000_000
@@ -568,7 +631,7 @@ def test_a_server_that_ignores_the_part_may_send_the_whole():
     ],
 )
 def test_another_part_than_asked_for_is_not_taken(lie):
-    """A part must carry its origin, or a mail would be put together wrongly."""
+    """F62: A part must carry its origin, or a mail would be put together wrongly."""
     answer = b"* 1 FETCH (UID 1 " + lie + b")\r\n{tag} OK done\r\n"
     with Scripted(FETCH=[LARGE, answer]) as server:
         session = opened(server)
@@ -577,7 +640,7 @@ def test_another_part_than_asked_for_is_not_taken(lie):
 
 
 def test_a_mail_without_end_is_given_up():
-    """A server that always has one more part does not hold us for ever."""
+    """F21: A server that always has one more part does not hold us for ever."""
     part = b"z" * 1024 * 1024
 
     def more(connection, tag):
@@ -593,7 +656,7 @@ def test_a_mail_without_end_is_given_up():
 
 
 def test_a_part_that_comes_a_second_time_whole_is_refused():
-    """After the first part a whole mail would double what is there."""
+    """F62: After the first part a whole mail would double what is there."""
     first = b"* 1 FETCH (UID 1 BODY[]<0> {3}\r\nabc)\r\n{tag} OK done\r\n"
     second = b"* 1 FETCH (UID 1 BODY[] {3}\r\nabc)\r\n{tag} OK done\r\n"
     with Scripted(FETCH=[LARGE, first, second]) as server:
@@ -603,7 +666,7 @@ def test_a_part_that_comes_a_second_time_whole_is_refused():
 
 
 def test_a_later_part_that_is_too_long_is_refused():
-    """Only the first answer may be the whole mail; a later one has at most what was asked for."""
+    """F62: Only the first answer may be the whole mail; a later one has at most what was asked for."""
     first = fetch_line("BODY[]<0> {3}\r\nabc") + "{tag} OK done\r\n"
     size = 1024 * 1024 + 1
     second = fetch_line(f"BODY[]<3> {{{size}}}\r\n{'d' * size}") + "{tag} OK done\r\n"
@@ -615,7 +678,7 @@ def test_a_later_part_that_is_too_long_is_refused():
 
 @pytest.mark.parametrize("behaviour", [stall, drip])
 def test_a_command_ends_at_its_deadline_however_long_a_silence_may_be(behaviour):
-    """The deadline is that of the whole command, not of the next octet."""
+    """F24, F25: The deadline is that of the whole command, not of the next octet."""
     with Scripted(FETCH=behaviour) as server:
         session = opened(server, timeouts=Timeouts(connect=2, silence=30, command=0.3))
         started = time.monotonic()
@@ -625,7 +688,7 @@ def test_a_command_ends_at_its_deadline_however_long_a_silence_may_be(behaviour)
 
 
 def test_what_a_server_volunteers_does_not_heap_up():
-    """Unasked lines are dropped with their command, one that says READ-ONLY too."""
+    """F18, F27: Unasked lines are dropped with their command, one that says READ-ONLY too."""
     noise = "* OK [READ-ONLY] now\r\n* 9 EXISTS\r\n* X-NOISE 1\r\n"
     with Scripted(FETCH=noise + STATS) as server:
         session = opened(server)
@@ -643,7 +706,7 @@ def test_what_a_server_volunteers_does_not_heap_up():
     ],
 )
 def test_a_senseless_list_ends_the_session(answer):
-    """A list that cannot be read is not taken for an empty one."""
+    """F29: A list that cannot be read is not taken for an empty one."""
     with Scripted(SEARCH=answer) as server:
         session = opened(server)
         with pytest.raises(PeerProtocolError):
@@ -651,7 +714,7 @@ def test_a_senseless_list_ends_the_session(answer):
 
 
 def test_what_a_server_claims_about_changes_is_looked_at():
-    """M3: an OK to MOVE and STORE is not enough; the mails must be gone, the flags there."""
+    """M3, F9: an OK to MOVE and STORE is not enough; the mails must be gone, the flags there."""
     with Scripted(
         MOVE="{tag} OK done\r\n",
         STORE="{tag} OK done\r\n",
@@ -719,6 +782,7 @@ def test_the_private_names_of_the_libraries_below_exist():
         "_command_complete",
         "_simple_command",
         "_get_capabilities",
+        "_append_untagged",
         "_log",
     ):
         assert callable(getattr(Protocol.__mro__[1], name))

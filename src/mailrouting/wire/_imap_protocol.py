@@ -1,7 +1,7 @@
 """Speak IMAP over a `Wire`: what imaplib does, and what it leaves out.
 
 Private names of imaplib are used in this module only (`_command`, `_command_complete`,
-`_simple_command`, `_get_capabilities`, `_log`); `tests/wire/test_imap_hostile.py` fails when one goes.
+`_simple_command`, `_get_capabilities`, `_append_untagged`, `_log`); `tests/wire/test_imap_hostile.py` fails when one goes.
 """
 
 import base64
@@ -27,6 +27,7 @@ Respond = Callable[[bytes], bytes | None]
 """Answer a SASL challenge, both decoded; None ends the exchange (RFC 9051 §6.2.2)."""
 
 _LONGEST_LINE = 1_000_000
+_BODY_OF = re.compile(rb"UID (\d+)[^\r\n]*BODY\[", re.IGNORECASE)
 _LEADING_CODE = re.compile(r"\[[^\]]*\]\s*")
 
 
@@ -72,6 +73,7 @@ class Protocol(imaplib.IMAP4):
     def __init__(self, wire: Wire, host: str) -> None:
         self._wire = wire
         self._respond: Respond = _give_up
+        self._bodies: set[bytes] = set()
         super().__init__(host)
 
     def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
@@ -163,6 +165,18 @@ class Protocol(imaplib.IMAP4):
         if status == "NO":
             raise TaggedNo(data[-1])
         return status, data
+
+    def _append_untagged(self, typ: str, dat: bytes | tuple[bytes, bytes]) -> None:
+        """Keep what was told, but refuse a second body of one mail: imapclient takes the last."""
+        if typ == "FETCH" and isinstance(dat, tuple):
+            if typ not in self.untagged_responses:
+                self._bodies.clear()
+            named = _BODY_OF.search(dat[0])
+            if named is not None and named[1] in self._bodies:
+                raise self.abort("two bodies of one mail")
+            if named is not None:
+                self._bodies.add(named[1])
+        cast("Any", super())._append_untagged(typ, dat)  # noqa: SLF001 - our base
 
     def _log(self, line: str) -> None:
         """Keep no copy of what was sent: it may be a LOGIN."""
