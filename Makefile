@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 600
 SERVER_PACKAGES := dovecot-imapd dovecot-pop3d postfix
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash check format docs bench bench-fetch bench-turns bench-memory fuzz servers clean
+.PHONY: help demo test crash check format docs bench bench-fetch bench-turns bench-pop3 bench-memory fuzz servers clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,6 +105,9 @@ bench-memory: $(VENV)/.bench ## weigh a poll of 10,000 mails, and one of large m
 
 bench-fetch: $(VENV)/.bench ## fetch from a local Dovecot beside imap-tools and django-helpdesk; print the ratios
 	@$(BIN)/python bench/bench_fetch.py
+
+bench-pop3: $(VENV)/.bench ## fetch by POP3 over a slow line beside poplib; count the turns
+	@$(BIN)/python bench/bench_pop3.py
 
 fuzz: $(VENV)/.fuzz ## search FUZZ_SECONDS (600) for a mail that breaks the reader
 	@mkdir -p .fuzz/corpus

@@ -25,6 +25,7 @@ class DelayingProxy:
         self._lock = threading.Lock()
         self._heard = True
         self.turns = 0
+        self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -38,12 +39,13 @@ class DelayingProxy:
     def count_anew(self) -> None:
         """Begin to count."""
         with self._lock:
-            self.turns, self._heard = 0, True
+            self.turns, self.connections, self._heard = 0, 0, True
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                self.connections += 1
                 server = socket.create_connection(("127.0.0.1", self._target))
                 for sock in (client, server):
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -68,14 +70,15 @@ class DelayingProxy:
             while True:
                 due, data = pieces.get()
                 time.sleep(max(0.0, due - time.monotonic()))
+                if not speaks:
+                    # Before it is sent: the answer to it may come at once.
+                    with self._lock:
+                        self._heard = True
                 with contextlib.suppress(OSError):
                     if not data:
                         target.shutdown(socket.SHUT_WR)
                         return
                     target.sendall(data)
-                if not speaks:
-                    with self._lock:
-                        self._heard = True
 
         for work in (read, write):
             threading.Thread(target=work, daemon=True).start()
