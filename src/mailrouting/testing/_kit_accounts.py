@@ -68,6 +68,7 @@ class AccountStoreConformance:
         kept = attrs.evolve(directory)
         store.save(_account("a", name="Two"), expected_version=version)
         store.save(_account("b"), expected_version=None)
+        assert len(store.directory().accounts) == 2  # noqa: PLR2004 - both
         assert directory == kept, "A2: a returned directory changed"
 
     def test_order(self, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ try:
     from mailrouting.testing._kit_intake import IntakeObligations
     from mailrouting.testing._kit_life import LifeObligations
     from mailrouting.testing._kit_mailboxes import MailboxObligations
+    from mailrouting.testing._kit_races import RaceObligations
     from mailrouting.testing._kit_upkeep import UpkeepObligations
     from mailrouting.testing._session_changing import ChangingObligations
     from mailrouting.testing._session_kit import (
@@ -77,6 +78,7 @@ class StorageConformance(
     ConcludeObligations,
     AgainObligations,
     UpkeepObligations,
+    RaceObligations,
     LifeObligations,
 ):
     """Be the base of a test class that proves one adapter.
