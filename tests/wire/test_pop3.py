@@ -768,6 +768,17 @@ def test_a_server_that_pipelines_is_asked_for_many_at_once(server, pop3):
     assert read(session, listed(session)) == mails
 
 
+def test_many_deletions_are_written_in_parts(server, pop3):
+    """No more commands are under way than the buffers of a line hold; all of them are done."""
+    for number in range(500):
+        server.deliver(mail(number), to=USER)
+    session = open_at(pop3)
+    uids = listed(session)
+    assert session.delete(uids) == set(uids)
+    session.close()
+    assert server.mails(USER) == ()
+
+
 def test_a_refused_mail_is_left_there(server, pop3):
     """RETR -ERR: the others come, and it is still told, so that somebody looks."""
     for number in range(3):
