@@ -536,6 +536,36 @@ class PurgesTheRow(MemoryStorage):
         return gone
 
 
+class GivesBackLostClaims(MemoryStorage):
+    """Whoever gives a claim back ends it, though another holds it now."""
+
+    def intake_give_back(self, claims):
+        held = {key: intake.claim_token for key, intake in self._open.items()}
+        super().intake_give_back(
+            [attrs.evolve(one, token=held.get(one.row.id, one.token)) for one in claims]
+        )
+
+
+class KeepsAttemptsGivenBack(MemoryStorage):
+    """Claims that are given back cost their attempt."""
+
+    def intake_give_back(self, claims):
+        super().intake_give_back(claims)
+        for claim in claims:
+            intake = self._open.get(claim.row.id)
+            if intake and not intake.claimed_until:
+                attempts = intake.row.attempts + 1
+                intake.row = attrs.evolve(intake.row, attempts=attempts)
+
+
+class KnowsDeliveriesOfAll(MemoryStorage):
+    """The delivery of another account is known."""
+
+    def known_deliveries(self, account_id, deliveries):
+        known = {delivery for _, _, delivery in self._by_delivery}
+        return frozenset(known & set(deliveries))
+
+
 class ErasesTheBytesOnly(MemoryStorage):
     """Envelope and failure outlive the erasure."""
 
@@ -666,6 +696,9 @@ TWINS = (
     ("S29", PurgesTheRow, "test_purge"),
     ("S29", ErasesTheBytesOnly, "test_erase"),
     ("S29", RemovesSharedFiles, "test_a_copy_outlives_the_erased"),
+    ("S30", GivesBackLostClaims, "test_lost_claims_given_back"),
+    ("S30", KeepsAttemptsGivenBack, "test_claims_given_back"),
+    ("S31", KnowsDeliveriesOfAll, "test_known_deliveries"),
 )
 """Obligation, an adapter that breaks it, and the test of the kit that must catch it."""
 

@@ -121,6 +121,8 @@ class IntakeMail:
         position: Where it stands on the server; None for pushed mail.
         received_at: When the server received it (INTERNALDATE), if told.
         envelope: For pushed mail.
+        is_backlog: It lay in the mailbox before that was fetched from, or numbered anew: nothing
+            shall answer it now.
     """
 
     account_id: str
@@ -129,6 +131,7 @@ class IntakeMail:
     position: Position | None = None
     received_at: datetime | None = None
     envelope: Envelope | None = None
+    is_backlog: bool = False
 
 
 class PutStatus(enum.Enum):
@@ -195,6 +198,7 @@ class IntakeRow:
         envelope: For pushed mail.
         reopened: How often an outcome was taken back.
         has_raw: False when the mail's bytes were purged or erased.
+        is_backlog: As it was put.
     """
 
     id: int
@@ -211,6 +215,7 @@ class IntakeRow:
     envelope: Envelope | None = None
     reopened: int = 0
     has_raw: bool = True
+    is_backlog: bool = False
 
 
 @attrs.frozen(kw_only=True)

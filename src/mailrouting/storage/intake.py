@@ -53,6 +53,7 @@ class IntakeStorage(Protocol[Tx_co]):
         visibility_seconds: float,
         max_attempts: int,
         account_ids: Collection[str] | None = None,
+        after_id: int = 0,
         now: datetime | None = None,
     ) -> Claims:
         """Claim rows for conversion (S6, S24, S25).
@@ -63,7 +64,16 @@ class IntakeStorage(Protocol[Tx_co]):
             visibility_seconds: How long the claim holds.
             max_attempts: A row with so many attempts is quarantined instead, and told.
             account_ids: Only rows of these accounts; None: of all.
+            after_id: Only rows with a higher id.
             now: The time.
+        """
+        ...
+
+    def intake_give_back(self, claims: Sequence[Claim]) -> None:
+        """End claims that were not tried, in one transaction (S30).
+
+        Args:
+            claims: A lost one is passed over.
         """
         ...
 
@@ -111,6 +121,15 @@ class IntakeStorage(Protocol[Tx_co]):
         Raises:
             StaleWriteError: The row has no outcome, or one that is for ever.
             RecordNotFoundError: There is no such row, or its mail was purged or erased.
+        """
+        ...
+
+    def known_deliveries(self, account_id: str, deliveries: Sequence[str]) -> frozenset[str]:
+        """Return those of which the account has a row (S31).
+
+        Args:
+            account_id: Which account.
+            deliveries: Each a `MailIdentity.delivery` that is not empty.
         """
         ...
 

@@ -90,6 +90,9 @@ class Storage(MailboxStorage, IntakeStorage[Tx_co], UpkeepStorage, Protocol[Tx_c
             False, `intake_raw` raises, and the same mail is known when it comes again. `erase`
             forgets envelope and failure too; a row without an outcome gets one
             (`QUARANTINED`), and its claim is lost. Copies in other rows stay whole.
+        S30. `intake_give_back` frees claims, gives their attempts back, and changes nothing else:
+            the rows are due at once. One that is lost stays as it is, and is no error.
+        S31. `known_deliveries` compares rows of the account with identities of the present recipe.
     """
 
     @property

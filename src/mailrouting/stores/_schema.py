@@ -84,6 +84,7 @@ _MIGRATIONS = (
         "ALTER TABLE mailrouting_intake ADD COLUMN claimed_at {integer}",
         "ALTER TABLE mailrouting_intake ADD COLUMN reopened {integer} NOT NULL DEFAULT 0",
         "ALTER TABLE mailrouting_intake ADD COLUMN has_raw {integer} NOT NULL DEFAULT 1",
+        "ALTER TABLE mailrouting_intake ADD COLUMN is_backlog {integer} NOT NULL DEFAULT 0",
         # A row with a key has no bytes of its own: they are in the spool.
         "ALTER TABLE mailrouting_raw ADD COLUMN spool_key {text}",
         """CREATE INDEX mailrouting_raw_spooled

@@ -66,6 +66,7 @@ class SqlClaims(SqlIntake[Tx_co], SqlUpkeep[Tx_co]):
         visibility_seconds: float,
         max_attempts: int,
         account_ids: Collection[str] | None = None,
+        after_id: int = 0,
         now: datetime | None = None,
     ) -> Claims:
         """See `Storage.intake_claim`."""
@@ -73,12 +74,14 @@ class SqlClaims(SqlIntake[Tx_co], SqlUpkeep[Tx_co]):
         refuse_unstorable((worker, now))
         condition, parameters = _due(now, account_ids)
         query = f"SELECT id, attempts FROM mailrouting_intake WHERE {condition}"
-        if not self._executor.rows(f"{query} LIMIT 1", parameters):
+        if not self._executor.rows(f"{query} AND id > ? LIMIT 1", (*parameters, after_id)):
             return Claims()  # an idle worker takes no write lock
         until = now + timedelta(seconds=visibility_seconds)
         with self._executor.begin():
             taken, worn = choose(
-                self._pages(query, parameters, limit), limit=limit, max_attempts=max_attempts
+                self._pages(query, parameters, limit, after_id),
+                limit=limit,
+                max_attempts=max_attempts,
             )
             quarantined = [self._quarantine(intake_id) for intake_id in worn]
             claimed: list[Claim] = []
@@ -92,9 +95,8 @@ class SqlClaims(SqlIntake[Tx_co], SqlUpkeep[Tx_co]):
         return Claims(claimed=tuple(claimed), quarantined=tuple(quarantined))
 
     def _pages(
-        self, query: str, parameters: Sequence[SqlValue], size: int
+        self, query: str, parameters: Sequence[SqlValue], size: int, after: int
     ) -> Iterator[tuple[int, int]]:
-        after = 0
         while True:
             page = self._executor.rows(
                 f"{query} AND id > ? ORDER BY id LIMIT ?{self._dialect.skip_locked}",
@@ -145,6 +147,16 @@ class SqlClaims(SqlIntake[Tx_co], SqlUpkeep[Tx_co]):
         token = found[0][0] if found else None
         if token != claim.token:
             raise lost_claim(claim, token)
+
+    def intake_give_back(self, claims: Sequence[Claim]) -> None:
+        """See `Storage.intake_give_back`."""
+        with self._executor.begin():
+            self._executor.execute_many(
+                "UPDATE mailrouting_intake SET state = ?, attempts = attempts - 1,"
+                " claimed_until = NULL"
+                " WHERE id = ? AND claim_token = ? AND claimed_until IS NOT NULL",
+                [(IntakeState.WAITING.value, claim.row.id, claim.token) for claim in claims],
+            )
 
     def intake_fail(
         self,

@@ -10,6 +10,7 @@ from typing import TypeVar
 import attrs
 
 from mailrouting.reading import MailIdentity, MailSource
+from mailrouting.reading.identity import IDENTITY_VERSION
 from mailrouting.records import (
     IntakeMail,
     IntakeRow,
@@ -203,8 +204,8 @@ class SqlIntake(SqlBase[Tx_co]):
         identity = mail.identity
         [(intake_id,)] = self._executor.rows(
             "INSERT INTO mailrouting_intake (account_id, identity_version, fingerprint, delivery,"
-            " content, size, state, stored_at, received_at, envelope)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            " content, size, state, stored_at, received_at, envelope, is_backlog)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (
                 mail.account_id,
                 identity.version,
@@ -216,6 +217,7 @@ class SqlIntake(SqlBase[Tx_co]):
                 micros(batch.now),
                 micros(mail.received_at),
                 envelope_to_text(mail.envelope),
+                int(mail.is_backlog),
             ),
         )
         batch.known[_name(mail)] = intake_id
@@ -231,6 +233,18 @@ class SqlIntake(SqlBase[Tx_co]):
         if key is None or not self._spool.has(key):
             key = self._spool.put(mail.raw)
         return key
+
+    def known_deliveries(self, account_id: str, deliveries: Sequence[str]) -> frozenset[str]:
+        """See `Storage.known_deliveries`."""
+        return frozenset(
+            delivery
+            for some in chunks(deliveries, MANY)
+            for (delivery,) in self._executor.rows(
+                "SELECT DISTINCT delivery FROM mailrouting_intake"
+                f" WHERE account_id = ? AND identity_version = ? AND delivery IN ({marks(some)})",
+                (account_id, IDENTITY_VERSION, *some),
+            )
+        )
 
     def intake_row(self, intake_id: int) -> IntakeRow:
         """See `Storage.intake_row`."""

@@ -13,7 +13,7 @@ __all__ = ["ROW", "ROW_WIDTH", "intake_row"]
 ROW = (
     "i.id, i.account_id, i.identity_version, i.fingerprint, i.delivery, i.content, i.size, i.state,"
     " i.attempts, i.stored_at, i.received_at, i.next_attempt_at, i.failure, i.outcome, i.envelope,"
-    " i.reopened, i.has_raw"
+    " i.reopened, i.has_raw, i.is_backlog"
 )
 ROW_WIDTH = ROW.count(",") + 1
 
@@ -23,6 +23,7 @@ def intake_row(columns: Sequence[Any]) -> IntakeRow:
     (
         intake_id, account_id, version, fingerprint, delivery, content, size, state,
         attempts, stored_at, received_at, next_attempt_at, failure, outcome, envelope, reopened, has_raw,
+        is_backlog,
     ) = columns  # fmt: skip
     return IntakeRow(
         id=intake_id,
@@ -41,4 +42,5 @@ def intake_row(columns: Sequence[Any]) -> IntakeRow:
         envelope=envelope_from_text(envelope),
         reopened=reopened,
         has_raw=bool(has_raw),
+        is_backlog=bool(is_backlog),
     )

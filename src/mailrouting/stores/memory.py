@@ -10,6 +10,7 @@ from typing import Self
 import attrs
 
 from mailrouting.reading import MailSource
+from mailrouting.reading.identity import IDENTITY_VERSION
 from mailrouting.records import (
     Claim,
     Claims,
@@ -158,6 +159,7 @@ class MemoryStorage(MemoryUpkeep):
             stored_at=now,
             received_at=mail.received_at,
             envelope=mail.envelope,
+            is_backlog=mail.is_backlog,
         )
         self._intake[row.id] = self._open[row.id] = Intake(row, mail.raw[:])
         self._by_fingerprint[mail.account_id, identity.version, identity.fingerprint] = row.id
@@ -182,6 +184,7 @@ class MemoryStorage(MemoryUpkeep):
         visibility_seconds: float,
         max_attempts: int,
         account_ids: Collection[str] | None = None,
+        after_id: int = 0,
         now: datetime | None = None,
     ) -> Claims:
         """See `Storage.intake_claim`."""
@@ -191,7 +194,8 @@ class MemoryStorage(MemoryUpkeep):
             due = (
                 (intake, intake.row.attempts)
                 for intake in sorted(self._open.values(), key=lambda intake: intake.row.id)
-                if intake.is_due(now)
+                if intake.row.id > after_id
+                and intake.is_due(now)
                 and (account_ids is None or intake.row.account_id in account_ids)
             )
             taken, worn = choose(due, limit=limit, max_attempts=max_attempts)
@@ -236,6 +240,17 @@ class MemoryStorage(MemoryUpkeep):
     def _finish(self, intake: Intake, outcome: Outcome) -> None:
         intake.end(outcome)
         del self._open[intake.row.id]
+
+    def intake_give_back(self, claims: Sequence[Claim]) -> None:
+        """See `Storage.intake_give_back`."""
+        with self._changing():
+            for claim in claims:
+                intake = self._open.get(claim.row.id)
+                if intake and intake.claimed_until and intake.claim_token == claim.token:
+                    intake.claimed_until = None
+                    intake.row = attrs.evolve(
+                        intake.row, state=IntakeState.WAITING, attempts=intake.row.attempts - 1
+                    )
 
     def intake_fail(
         self,
@@ -299,6 +314,15 @@ class MemoryStorage(MemoryUpkeep):
             return self._intake[intake_id]
         except KeyError:
             raise no_intake(intake_id) from None
+
+    def known_deliveries(self, account_id: str, deliveries: Sequence[str]) -> frozenset[str]:
+        """See `Storage.known_deliveries`."""
+        with self._reading():
+            return frozenset(
+                delivery
+                for delivery in deliveries
+                if (account_id, IDENTITY_VERSION, delivery) in self._by_delivery
+            )
 
     def intake_row(self, intake_id: int) -> IntakeRow:
         """See `Storage.intake_row`."""

@@ -35,6 +35,7 @@ try:
     from mailrouting.testing._kit_accounts import AccountStoreConformance
     from mailrouting.testing._kit_again import AgainObligations
     from mailrouting.testing._kit_conclude import ConcludeObligations
+    from mailrouting.testing._kit_giving import GivingObligations
     from mailrouting.testing._kit_intake import IntakeObligations
     from mailrouting.testing._kit_life import LifeObligations
     from mailrouting.testing._kit_mailboxes import MailboxObligations
@@ -77,6 +78,7 @@ class StorageConformance(
     IntakeObligations,
     ConcludeObligations,
     AgainObligations,
+    GivingObligations,
     UpkeepObligations,
     RaceObligations,
     LifeObligations,
