@@ -99,7 +99,7 @@ def may_be_blamed(
         stored_at: When it came.
         now: The time.
     """
-    if all(one.intake_id != intake_id for one in health.recent):
+    if intake_id in health.blamed or not health.recent:
         return True
     worked_since = health.succeeded_at is not None and health.succeeded_at >= stored_at
     return worked_since or now - health.since >= _GRACE

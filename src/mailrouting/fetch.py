@@ -14,88 +14,56 @@ So a mail that stays on the server until one successful run ends in one outcome 
 ticket. Nothing is concluded from a mail's absence.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Generic, TypeVar
 
 import attrs
 
-from mailrouting.accounts import (
-    AcknowledgeWhen,
-    EmailAccount,
-    InboundSettings,
-    canonical_folder,
-)
-from mailrouting.directory import Directory
-from mailrouting.errors import (
-    ConfigurationError,
-    MailroutingError,
-    PeerProtocolError,
-    RecordNotFoundError,
-    StaleWriteError,
-)
-from mailrouting.health import HealthState, after_failure, after_success
-from mailrouting.hooks import Event, FindsByKey, HelpDesk, Observes, Rule
-from mailrouting.intake.acknowledging import Acknowledger, touches_server
+from mailrouting.accounts import EmailAccount, InboundSettings
+from mailrouting.errors import AccountError, ConfigurationError, RecordNotFoundError
+from mailrouting.hooks import FindsByKey, HelpDesk, Rule
+from mailrouting.intake.accepting import accept
 from mailrouting.intake.attempting import Attempts
-from mailrouting.intake.calling import calling, ours
 from mailrouting.intake.checking import refuse_problems
-from mailrouting.intake.collecting import Batch, Collector, FetchLimits, cutoff
 from mailrouting.intake.converting import Converter
+from mailrouting.intake.draining import Drain, Drained
 from mailrouting.intake.explaining import Explanation, FindsThreads, explain
-from mailrouting.intake.reports import Converted, FetchReport, RunStatus, failed, skipped
-from mailrouting.reading import Helpers, Reader, ReadingLimits, read
-from mailrouting.records import Lease, MailboxKey, PutStatus
+from mailrouting.intake.keeping import KeptSession
+from mailrouting.intake.limits import FetchLimits
+from mailrouting.intake.previewing import preview
+from mailrouting.intake.reports import (
+    Accepted,
+    Converted,
+    FetchReport,
+    FirstRunPreview,
+    RunStatus,
+    skipped,
+)
+from mailrouting.intake.running import AccountRun
+from mailrouting.intake.telling import Teller
+from mailrouting.intake.tools import Tools
+from mailrouting.reading import Helpers, MailSource, Reader, ReadingLimits, read
+from mailrouting.records import Envelope
 from mailrouting.routing import RoutingPolicy
-from mailrouting.session import MailSession, SessionOpener
+from mailrouting.session import SessionOpener
 from mailrouting.storage import Accounts, Capability, Storage
 
 __all__ = [
+    "Accepted",
     "Converted",
     "Explanation",
     "FetchLimits",
     "FetchReport",
     "Fetcher",
     "FindsThreads",
+    "FirstRunPreview",
+    "KeptSession",
     "RunStatus",
     "explain",
 ]
 
 Tx = TypeVar("Tx")
-
-_log = logging.getLogger(__name__)
-
-
-@attrs.define
-class _Run:
-    """Carry one account's run through its steps."""
-
-    account: EmailAccount
-    inbound: InboundSettings
-    directory: Directory
-    lease: Lease
-    stored: int = 0
-    reappeared: int = 0
-    too_old: int = 0
-    unread: int = 0
-    acknowledged: int = 0
-    converted: list[Converted] = attrs.field(factory=list[Converted])
-    error: MailroutingError | None = None
-
-    def report(self, status: RunStatus) -> FetchReport:
-        return FetchReport(
-            account_id=self.account.id,
-            status=status,
-            because=str(self.error or ""),
-            stored=self.stored,
-            reappeared=self.reappeared,
-            too_old=self.too_old,
-            unread=self.unread,
-            converted=tuple(self.converted),
-            acknowledged=self.acknowledged,
-            error=self.error,
-        )
 
 
 @attrs.frozen(kw_only=True)
@@ -117,6 +85,7 @@ class Fetcher(Generic[Tx]):
         reading: How far to look into a mail.
         helpers: What reading may use besides itself; see `mailrouting.integrations.reading_helpers`.
         reader: What reads a mail: in this process, or a `mailrouting.isolation.Isolation`.
+        desk_name: The desk's name in the storage; two desks on one storage need two names.
         worker: Who runs, for leases and claims.
         jitter: Returns a number from 0 to 1 to spread retries; pass `random.random`.
         stopping: Asked between mails and batches: once it says yes, a run ends early and cleanly,
@@ -134,6 +103,7 @@ class Fetcher(Generic[Tx]):
     reading: ReadingLimits = attrs.field(factory=ReadingLimits)
     helpers: Helpers = attrs.field(factory=Helpers)
     reader: Reader = read
+    desk_name: str = "desk"
     worker: str = "fetch"
     jitter: Callable[[], float] = lambda: 0.5
     stopping: Callable[[], bool] = lambda: False
@@ -192,11 +162,20 @@ class Fetcher(Generic[Tx]):
                 due.append(((health and health.next_attempt_at) or usual, account.id))
         return tuple(account_id for at, account_id in sorted(due) if at <= now)
 
-    def run(self, account_id: str) -> FetchReport:
+    def run(
+        self, account_id: str, *, kept: KeptSession | None = None, accept_rescan: bool = False
+    ) -> FetchReport:
         """Collect, convert and acknowledge one account's mail.
 
         What fails is in the report and in the account's health. May be called again at once: what
         was done is not done twice.
+
+        Args:
+            account_id: Which account.
+            kept: Holds the connection from run to run, so that a poll with nothing new is one
+                question to the server and writes nothing, not even `checked_at` every time.
+            accept_rescan: Say yes to old mail that a server's new numbering brings up: this run
+                takes all of it in, whatever `max_per_fetch` says.
 
         Raises:
             RecordNotFoundError: The directory has no such account.
@@ -214,23 +193,83 @@ class Fetcher(Generic[Tx]):
         ):
             if not is_on:
                 return skipped(account.id, because)
-        try:
-            lease = self._lease(account, inbound)
-        except Exception as error:  # noqa: BLE001 - one account's trouble stops no other
-            return failed(account.id, ours(error))
-        if lease is None:
-            return skipped(account.id, "another worker is at it")
-        run = _Run(account=account, inbound=inbound, directory=directory, lease=lease)
-        try:
-            return self._hold(run)
-        finally:
-            self._release(run.lease)
+        return AccountRun(
+            account=account,
+            inbound=inbound,
+            directory=directory,
+            tools=self._tools(),
+            drain=self._drain,
+            open_session=self.open_session,
+            kept=kept,
+            accepts_rescan=accept_rescan,
+        ).run()
+
+    def preview(self, account_id: str) -> FirstRunPreview:
+        """Count what a first run of an account would take in and leave alone.
+
+        Looks at the mailbox as it is now and at `first_run` as it is set now; what earlier runs
+        did does not matter. Reads no mail and writes nothing, here or there.
+
+        Raises:
+            RecordNotFoundError: The directory has no such account.
+            ConfigurationError: The account has no mailbox of its own, or contradicts itself.
+            SessionError: The mailbox cannot be opened.
+            HookError: `open_session` raised.
+        """
+        directory = self.accounts.directory()
+        account = directory.account(account_id)
+        inbound = _own_mailbox(account)
+        refuse_problems(account, directory)
+        return preview(account, inbound, self.open_session, now=self.clock())
+
+    def accept(
+        self,
+        raw: MailSource,
+        *,
+        account: str,
+        envelope: Envelope | None = None,
+        received_at: datetime | None = None,
+        convert: bool = False,
+    ) -> Accepted:
+        """Take in a mail that is pushed: by an MTA's pipe, LMTP or a webhook.
+
+        When this returns, the mail is as durable as the storage makes it, and whoever pushed it may
+        forget it. The same mail twice is one row. A mail that is too large to be read is taken in
+        too; its ticket has the header and the reason.
+
+        Args:
+            raw: The mail, byte for byte.
+            account: The account's id; it needs no mailbox of its own.
+            envelope: What the delivering server knew.
+            received_at: When it came; by default now. Of two mails alike that have neither a
+                Message-ID nor a Received field, it tells whether they are one.
+            convert: Convert what waits of the account too; else the next run does.
+
+        Raises:
+            RecordNotFoundError: The directory has no such account.
+            AccountError: The account is disabled, or fetching is switched off.
+            StorageError: The storage failed; unless it was in converting, nothing was kept.
+        """
+        directory = self.accounts.directory()
+        accepted = accept(
+            raw,
+            account=directory.account(account),
+            directory=directory,
+            tools=self._tools(),
+            envelope=envelope,
+            received_at=received_at,
+        )
+        if not convert:
+            return accepted
+        found = {item.intake_id: item for item in self.convert([account])}
+        return attrs.evolve(accepted, converted=found.get(accepted.intake_id))
 
     def convert(self, account_ids: Sequence[str] | None = None) -> tuple[Converted, ...]:
         """Convert what waits, without a connection to any server.
 
-        Ends when nothing is due, or `stopping` says so. Raises nothing for a mail that fails: it is
-        tried again later and at last quarantined.
+        Ends when nothing is due, when the desk is paused because mail after mail failed alike, or
+        when `stopping` says so. Raises nothing for a mail that fails: it is tried again later and
+        at last quarantined.
 
         Args:
             account_ids: Only rows of these accounts; None: of all.
@@ -238,171 +277,51 @@ class Fetcher(Generic[Tx]):
         Raises:
             StorageError: The storage itself failed.
         """
-        attempts = Attempts(
-            converter=Converter(
-                storage=self.storage,
-                desk=self.desk,
-                rules=self.rules,
-                policy=self.policy,
-                reading=self.reading,
-                helpers=self.helpers,
-                reader=self.reader,
-            ),
-            clock=self.clock,
-            max_attempts=self.limits.max_attempts,
-            tell=self._tell,
-        )
-        done: dict[int, Converted] = {}
-        while not self.stopping():
-            directory = self.accounts.directory()
-            claims = self.storage.intake_claim(
-                worker=self.worker,
-                limit=self.limits.claim_mails,
-                visibility_seconds=self.limits.visibility_seconds,
-                max_attempts=self.limits.max_attempts,
-                account_ids=account_ids,
-                now=self.clock(),
-            )
-            for row in claims.quarantined:
-                done[row.id] = attempts.note_quarantined(row)
-            if not claims.claimed:
-                break
-            for claim in claims.claimed:
-                # Due again while the others were tried: no endless run.
-                if claim.row.id in done or self.stopping():
-                    attempts.give_back(claim)
-                else:
-                    done[claim.row.id] = attempts.attempt(claim, directory)
-        return tuple(done.values())
+        return self._drain(account_ids).converted
 
     def _run_each(self, account_ids: Sequence[str]) -> Iterator[FetchReport]:
         for account_id in account_ids:
             try:
                 yield self.run(account_id)
             except RecordNotFoundError:  # removed since we began
-                _log.info("account %r is gone", account_id)
+                continue
 
-    def _lease(self, account: EmailAccount, inbound: InboundSettings) -> Lease | None:
-        return self.storage.lease_acquire(
-            MailboxKey(account.id, inbound.protocol, canonical_folder(inbound.folder)),
-            owner=self.worker,
-            ttl_seconds=self.limits.lease_seconds,
-            now=self.clock(),
+    def _tools(self) -> Tools[Tx]:
+        return Tools(
+            storage=self.storage,
+            clock=self.clock,
+            jitter=self.jitter,
+            limits=self.limits,
+            worker=self.worker,
+            stopping=self.stopping,
+            tell=Teller(self.desk),
         )
 
-    def _hold(self, run: _Run) -> FetchReport:
-        status = RunStatus.DONE
-        try:
-            self._run(run)
-        except Exception as error:  # noqa: BLE001 - one account's trouble stops no other
-            run.error, status = ours(error), RunStatus.FAILED
-        try:
-            self._note_health(run)
-        except Exception as error:  # noqa: BLE001 - likewise
-            run.error, status = run.error or ours(error), RunStatus.FAILED
-        return run.report(status)
-
-    def _release(self, lease: Lease) -> None:
-        try:
-            self.storage.lease_release(lease)
-        except MailroutingError as error:
-            _log.warning("a lease stays until it ends by itself: %s", error)
-
-    def _run(self, run: _Run) -> None:
-        refuse_problems(run.account, run.directory)
-        run.converted += self.convert([run.account.id])  # what waits needs no server
-        session = self._open(run.account)
-        try:
-            status = session.open_folder(run.inbound.folder, writable=touches_server(run.inbound))
-            stream = self.storage.stream_open(
-                run.lease,
-                uidvalidity=status.uidvalidity,
-                uidnext=status.uidnext,
-                cutoff=cutoff(run.inbound.first_run, self.clock()),
-            )
-            acknowledger = Acknowledger(session=session, storage=self.storage, inbound=run.inbound)
-            self._settle(run, acknowledger)  # what an earlier run left
-            collector = Collector(
-                account_id=run.account.id,
-                inbound=run.inbound,
-                session=session,
-                storage=self.storage,
-                stream=stream,
-                uidnext=status.uidnext,
-                limits=self.limits,
-            )
-            for batch in collector.batches():
-                self._put(run, batch)
-                if not batch.cut_short:
-                    self._settle(run, acknowledger)
-                if self.stopping():
-                    break
-            run.unread = len(collector.unread)
-            run.error = run.error or collector.trouble
-        finally:
-            session.close()
-
-    def _open(self, account: EmailAccount) -> MailSession:
-        with calling("open_session"):
-            return self.open_session(account)
-
-    def _put(self, run: _Run, batch: Batch) -> None:
-        now = self.clock()
-        if batch.old:
-            self.storage.intake_skip(batch.old, lease=run.lease)
-            run.too_old += len(batch.old)
-        results = self.storage.intake_put(batch.mails, lease=run.lease, now=now)
-        statuses = [result.status for result in results]
-        run.stored += statuses.count(PutStatus.CREATED)
-        run.reappeared += statuses.count(PutStatus.REAPPEARED)
-        if PutStatus.UID_CONFLICT in statuses:
-            raise PeerProtocolError(
-                "the server shows another mail under a UID that it had given out before",
-                account_id=run.account.id,
-                command="FETCH",
-                hint="Nothing was lost or written; ask the server's operator for a new UIDVALIDITY.",
-            )
-
-    def _settle(self, run: _Run, acknowledger: Acknowledger) -> None:
-        """Convert and acknowledge what is stored, in the order that the account wants."""
-        converts_first = run.inbound.acknowledge_when is AcknowledgeWhen.CONVERTED
-        if converts_first:
-            run.converted += self.convert([run.account.id])
-        # Converting may take long: whoever took the mailbox over is alone with the server.
-        run.lease = self.storage.lease_renew(
-            run.lease, ttl_seconds=self.limits.lease_seconds, now=self.clock()
+    def _drain(self, account_ids: Sequence[str] | None) -> Drained:
+        tools = self._tools()
+        converter = Converter(
+            storage=self.storage,
+            desk=self.desk,
+            rules=self.rules,
+            policy=self.policy,
+            reading=self.reading,
+            helpers=self.helpers,
+            reader=self.reader,
         )
-        try:
-            acknowledger.acknowledge(run.lease)
-        finally:
-            run.acknowledged = acknowledger.told
-            run.error = acknowledger.refusal
-        if not converts_first:
-            run.converted += self.convert([run.account.id])
+        return Drain(
+            tools=tools,
+            attempts=Attempts(converter=converter, tools=tools),
+            directory=self.accounts.directory,
+            account_ids=account_ids,
+            name=self.desk_name,
+        ).run()
 
-    def _note_health(self, run: _Run) -> None:
-        if isinstance(run.error, StaleWriteError):
-            return  # another worker has the mailbox: how it is, that one will say
-        account_id = run.account.id
-        before = self.storage.health(account_id)
-        now = self.clock()
-        if run.error is None:
-            after = after_success(before, account_id=account_id, now=now)
-        else:
-            after = after_failure(
-                before, run.error, account_id=account_id, now=now, jitter=self.jitter()
-            )
-        self.storage.save_health(after)
-        was_ok = before is None or before.state is HealthState.OK
-        if run.error is not None and was_ok:
-            self._tell(account_id, Event.ACCOUNT_FAILED, type(run.error).__name__)
-        elif run.error is None and not was_ok:
-            self._tell(account_id, Event.ACCOUNT_RECOVERED, "")
 
-    def _tell(self, account_id: str, event: Event, detail: str) -> None:
-        if not isinstance(self.desk, Observes):
-            return
-        try:
-            self.desk.observe(account_id, event, detail)
-        except Exception:  # noqa: BLE001 - whoever listens stops no mail
-            _log.exception("observe raised on %s", event.value)
+def _own_mailbox(account: EmailAccount) -> InboundSettings:
+    if account.mailbox is None:
+        raise AccountError(
+            f"account {account.id!r} has no mailbox of its own",
+            account_id=account.id,
+            field="inbound",
+        )
+    return account.mailbox

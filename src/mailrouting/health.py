@@ -25,6 +25,7 @@ __all__ = [
     "HealthState",
     "Trouble",
     "after_failure",
+    "after_host_trouble",
     "after_success",
     "shown_state",
 ]
@@ -204,6 +205,7 @@ def after_failure(
     account_id: str,
     now: datetime,
     jitter: float,
+    is_partial: bool = False,
 ) -> AccountHealth:
     """Return the health after a run that failed.
 
@@ -216,6 +218,8 @@ def after_failure(
         now: The time.
         jitter: From 0 to 1: which part of the wait's second half to use, so that accounts which
             fail together do not come back together.
+        is_partial: The run went through, and only some mail made trouble: the next one comes at
+            its usual time.
     """
     state = _state_for(error)
     failures = (health.failures if health else 0) + 1
@@ -228,9 +232,40 @@ def after_failure(
         checked_at=now,
         last_success_at=health.last_success_at if health else None,
         failures=failures,
-        next_attempt_at=now + wait / 2 + wait / 2 * jitter,
+        next_attempt_at=None if is_partial else now + wait / 2 + wait / 2 * jitter,
         trouble=Trouble(
             error_type=type(error).__name__, text=str(error)[:_LONGEST_TEXT], hint=error.hint
         ),
         quiet_since=health.quiet_since if health else None,
+    )
+
+
+def after_host_trouble(
+    health: AccountHealth | None, desk: DeskHealth, *, account_id: str, now: datetime
+) -> AccountHealth:
+    """Return the health after a run that stored mail for a desk that is paused.
+
+    The account is `DEGRADED`, but it has not failed: it goes on at its usual time.
+
+    Args:
+        health: The health before; None when there was none.
+        desk: The paused desk.
+        account_id: Which account.
+        now: The time.
+    """
+    step, error_type = "", ""
+    if desk.recent:
+        step, error_type = desk.recent[-1].step, desk.recent[-1].error_type
+    was_degraded = health is not None and health.state is HealthState.DEGRADED
+    return AccountHealth(
+        account_id=account_id,
+        state=HealthState.DEGRADED,
+        since=health.since if health and was_degraded else now,
+        checked_at=now,
+        last_success_at=now,
+        trouble=Trouble(
+            error_type=error_type,
+            text=f"the host's desk is paused since {desk.since.isoformat()}: {step} fails",
+            hint="Look at the host: mail is stored, and converted as soon as it takes mail again.",
+        ),
     )

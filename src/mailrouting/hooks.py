@@ -138,6 +138,18 @@ class Event(enum.StrEnum):
     """An account that was well failed; the detail names the error. Said once, not each run."""
     ACCOUNT_RECOVERED = "account-recovered"
     """An account that had failed is well again."""
+    REAPPEARED = "reappeared"
+    """A mail that was taken in stands at another place; the detail names row and what is done."""
+    FIRST_RUN = "first-run"
+    """A mailbox was opened for the first time, and older mail left alone; the detail counts."""
+    RESCAN = "rescan"
+    """A server numbered a mailbox anew, and it is read again; the detail says which time."""
+    RESCAN_STOPPED = "rescan-stopped"
+    """A rescan would have taken in much old mail, and waits for a person; the detail counts."""
+    DESK_PAUSED = "desk-paused"
+    """Three mails in a row failed alike: conversion waits; the detail names step and error."""
+    DESK_RESUMED = "desk-resumed"
+    """A mail was converted again, and conversion goes on."""
 
 
 Listener = Callable[[str, Event, str], None]

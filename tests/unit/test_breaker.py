@@ -97,12 +97,14 @@ def test_a_successful_probe_resumes_and_blames_all_that_failed():
 
 
 def test_a_lone_mail_is_not_given_up_while_nothing_works():
-    """For a day; unless something succeeded since it came, or it is not in question at all."""
+    """For a day; unless something succeeded since it came, or others did when it had failed."""
     came = NOW - MINUTE
     health = fail(well("desk", now=NOW), 1)
     ask = {"stored_at": came, "now": NOW + timedelta(hours=23)}
     assert not may_be_blamed(health, 1, **ask)
-    assert may_be_blamed(health, 2, **ask)
+    assert not may_be_blamed(fail(health, 2, step="other"), 1, **ask)
+    assert may_be_blamed(attrs.evolve(health, blamed=(2,)), 2, **ask)
+    assert may_be_blamed(well("desk", now=NOW), 1, **ask)
     assert may_be_blamed(health, 1, stored_at=came, now=NOW + timedelta(hours=24))
     worked = attrs.evolve(health, succeeded_at=NOW)
     assert may_be_blamed(worked, 1, **ask)

@@ -86,7 +86,7 @@ class World:
         return [record.verb for record in self.server.commands]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_world():
     """Return what makes a world."""
     return World

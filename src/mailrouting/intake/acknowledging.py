@@ -86,7 +86,7 @@ class Acknowledger:
         match outcome:
             case OutcomeKind.FILTERED:
                 return self.inbound.filtered
-            case OutcomeKind.QUARANTINED:
+            case OutcomeKind.QUARANTINED | OutcomeKind.OVERSIZED:
                 return self.inbound.quarantined
             case _:
                 return self.inbound.processed

@@ -1,45 +1,26 @@
 """Read what is not known yet from an open folder, in batches."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, time, timedelta
 
 import attrs
 
 from mailrouting.accounts import FirstRun, FirstRunKind, InboundSettings
-from mailrouting.errors import PeerProtocolError, SessionError
-from mailrouting.reading import identify
+from mailrouting.errors import SessionError
+from mailrouting.intake.limits import FetchLimits
+from mailrouting.intake.numbering import FIRST_GENERATION, arrivals, was_there
+from mailrouting.reading import arrived_at, identify
 from mailrouting.records import IntakeMail, Position, Stream, Uid
 from mailrouting.session import MailSession, RawMail
 from mailrouting.storage import Storage
 
-__all__ = ["Batch", "Collector", "FetchLimits", "cutoff"]
+__all__ = ["Batch", "Collector", "cutoff"]
 
-_FIRST_GENERATION = 1
 # Mail that is new to us may carry an arrival time before our first run when clocks differ.
 _CLOCK_SKEW = timedelta(hours=1)
-
-
-@attrs.frozen(kw_only=True)
-class FetchLimits:
-    """Bound what one run holds and how long its holds last.
-
-    Attributes:
-        lease_seconds: How long a mailbox stays ours when a worker dies.
-        visibility_seconds: How long a claimed mail stays ours when a worker dies.
-        max_attempts: Tries of a mail before it is quarantined.
-        batch_bytes: A put is made when this many bytes are read.
-        batch_mails: And at latest after this many mails.
-        claim_mails: Mails claimed at once; they are in memory together. A mail that kills the
-            process costs each of them an attempt, so more than one is for hosts whose storage is
-            far away.
-    """
-
-    lease_seconds: float = 900.0
-    visibility_seconds: float = 600.0
-    max_attempts: int = 5
-    batch_bytes: int = 2 * 1024 * 1024
-    batch_mails: int = 200
-    claim_mails: int = 1
+_OLD = timedelta(days=1)
+_HEADER = 256 * 1024
 
 
 def cutoff(first_run: FirstRun, now: datetime) -> datetime | None:
@@ -61,11 +42,13 @@ class Batch:
     Attributes:
         mails: Mail to take in.
         old: Positions of mail older than the cut-off, to be remembered and left alone.
+        is_rescan: These were there when the server numbered the mailbox anew.
         cut_short: True when the session broke while the batch was read; what was read is whole.
     """
 
     mails: tuple[IntakeMail, ...] = ()
     old: tuple[Position, ...] = ()
+    is_rescan: bool = False
     cut_short: bool = False
 
 
@@ -81,7 +64,14 @@ class Collector:
         stream: The present numbering.
         uidnext: What the server told when the folder was opened; mail from there on is new.
         limits: Bounds of a batch.
+        now: The time of the run.
+        before_rescan: Called once, before the first mail of a rescan is read; may raise.
+        takes_all: Take in more than `max_per_fetch`.
+        passed_over: Mails that broke the session before in this run; left for the next one.
+        one_by_one: Read each mail with a command of its own, to know which one breaks a session.
         unread: Mails that the server lists and does not give out, or not whole; they stay there.
+        at: The mail that is being read; None between reads.
+        finished: Whether all that the server lists was looked at.
     """
 
     account_id: str
@@ -91,7 +81,16 @@ class Collector:
     stream: Stream
     uidnext: int | None
     limits: FetchLimits
+    now: datetime
+    before_rescan: Callable[[], None]
+    takes_all: bool = False
+    passed_over: frozenset[Uid] = frozenset()
+    one_by_one: bool = False
     unread: list[Uid] = attrs.field(factory=list[Uid])
+    at: Uid | None = attrs.field(default=None, init=False)
+    finished: bool = attrs.field(default=False, init=False)
+    _budget: int = attrs.field(default=0, init=False)
+    _rescans: bool = attrs.field(default=False, init=False)
 
     def batches(self) -> Iterator[Batch]:
         """Yield what is not known yet, at most `max_per_fetch` mails together.
@@ -101,57 +100,61 @@ class Collector:
 
         Raises:
             SessionError: The session broke; what was read before was yielded.
+            ConfigurationError: `before_rescan` refused.
         """
-        budget = self.inbound.max_per_fetch
+        self._budget = sys.maxsize if self.takes_all else self.inbound.max_per_fetch
         for window in self.session.list_uids():
             known = self.storage.positions(self.stream.mailbox, self.stream.generation, window)
-            unknown = [uid for uid in window if uid not in known]
-            old = self._old(unknown)
-            if old:
-                yield Batch(old=tuple(self._position(uid) for uid in unknown if uid in old))
-            wanted = [uid for uid in unknown if uid not in old]
-            while wanted and budget:
-                some = wanted[: min(budget, self.limits.batch_mails)]
-                del wanted[: len(some)]
-                for batch in self._read(some):
-                    budget -= len(batch.mails)
-                    yield batch
-            if not budget:
+            unknown = [uid for uid in window if uid not in known and uid not in self.passed_over]
+            for is_rescan in (True, False):
+                uids = [uid for uid in unknown if self._is_rescan(uid) is is_rescan]
+                yield from self._window(uids, is_rescan=is_rescan)
+            if not self._budget:
                 return
+        self.finished = True
 
-    @property
-    def trouble(self) -> PeerProtocolError | None:
-        """Say what is wrong with mail that was not read; None when nothing is."""
-        if not self.unread:
-            return None
-        return PeerProtocolError(
-            f"the server lists {len(self.unread)} mails that it does not give out whole, "
-            f"UID {self.unread[0]} first",
-            account_id=self.account_id,
-            command="FETCH",
-            hint="They stay there and are tried again; look at them with another program.",
-        )
+    def _window(self, uids: list[Uid], *, is_rescan: bool) -> Iterator[Batch]:
+        if is_rescan and uids and not self._rescans:
+            self._rescans = True
+            self.before_rescan()
+        old = self._old(uids)
+        if old:
+            yield Batch(old=tuple(self._position(uid) for uid in uids if uid in old))
+        wanted = [uid for uid in uids if uid not in old]
+        at_once = 1 if self.one_by_one else self.limits.batch_mails
+        while wanted and self._budget:
+            some = wanted[: min(self._budget, at_once)]
+            del wanted[: len(some)]
+            for batch in self._read(some):
+                self._budget -= len(batch.mails)
+                yield attrs.evolve(batch, is_rescan=is_rescan)
+
+    def _is_rescan(self, uid: Uid) -> bool:
+        return self.stream.generation > FIRST_GENERATION and was_there(self.stream, uid)
 
     def _old(self, uids: list[Uid]) -> frozenset[Uid]:
         stream = self.stream
         if stream.cutoff is None or not uids:
             return frozenset()
-        first_ever = stream.is_new and stream.generation == _FIRST_GENERATION
-        if first_ever and self.inbound.first_run.kind is FirstRunKind.ONLY_NEW:
+        only_new = self.inbound.first_run.kind is FirstRunKind.ONLY_NEW
+        if stream.is_new and stream.generation == FIRST_GENERATION and only_new:
             # One that comes in while we look is new.
             return frozenset(uid for uid in uids if self.uidnext is None or int(uid) < self.uidnext)
+        # Without the server's word, what came to a mailbox that we watch is new.
+        asks_header = not only_new or stream.generation > FIRST_GENERATION
         return frozenset(
-            info.uid
-            for info in self.session.stat(uids)
-            if info.received_at is not None and info.received_at < stream.cutoff
+            uid
+            for uid, moment in arrivals(self.session, uids, asks_header=asks_header).items()
+            if moment is not None and moment < stream.cutoff
         )
 
     def _read(self, uids: list[Uid]) -> Iterator[Batch]:
         mails: list[IntakeMail] = []
         size = 0
-        missing = set(uids)
+        missing = dict.fromkeys(uids)
         read = self.session.read(uids)
         while True:
+            self.at = next(iter(missing), None)
             try:
                 mail = next(read, None)
             except SessionError:
@@ -159,9 +162,10 @@ class Collector:
                 if mails:
                     yield Batch(mails=tuple(mails), cut_short=True)
                 raise
+            self.at = None
             if mail is None:
                 break
-            missing.discard(mail.uid)
+            missing.pop(mail.uid, None)
             mails.append(self._intake_mail(mail))
             size += len(mail.raw)
             if size >= self.limits.batch_bytes:
@@ -169,12 +173,12 @@ class Collector:
                 mails, size = [], 0
         if mails:
             yield Batch(mails=tuple(mails))
-        self._note_unread(missing)
+        self._note_unread(list(missing))
 
-    def _note_unread(self, missing: set[Uid]) -> None:
+    def _note_unread(self, missing: list[Uid]) -> None:
         """Tell mail that vanished meanwhile from mail that is there and cannot be read."""
         if missing:
-            self.unread += [info.uid for info in self.session.stat(sorted(missing))]
+            self.unread += [info.uid for info in self.session.stat(missing)]
 
     def _intake_mail(self, mail: RawMail) -> IntakeMail:
         return IntakeMail(
@@ -183,7 +187,24 @@ class Collector:
             identity=identify(mail.raw, received_at=mail.received_at),
             position=self._position(mail.uid),
             received_at=mail.received_at,
+            is_backlog=self._is_backlog(mail),
         )
+
+    def _is_backlog(self, mail: RawMail) -> bool:
+        """Tell mail that lay there before we came, and that nothing shall answer now.
+
+        POP3 numbers nothing, so only what the first run lists is known to have been there; of the
+        rest the age must tell.
+        """
+        stream = self.stream
+        if stream.generation == FIRST_GENERATION and stream.first_uidnext is not None:
+            return was_there(stream, mail.uid)
+        if stream.generation == FIRST_GENERATION and stream.is_new:
+            return True
+        if not was_there(stream, mail.uid):
+            return False
+        moment = mail.received_at or arrived_at(mail.raw[:_HEADER])
+        return moment is not None and moment < self.now - _OLD
 
     def _position(self, uid: Uid) -> Position:
         return Position(self.stream.mailbox, self.stream.generation, uid)

@@ -75,7 +75,7 @@ class Converter(Generic[Tx]):
         row = claim.row
         copies = Copies(row=row, others=self._copies(claim))
         explained = explain(
-            claim.raw[:],
+            claim.raw,
             account=row.account_id,
             directory=directory,
             threads=self.storage,
@@ -89,14 +89,14 @@ class Converter(Generic[Tx]):
         )
         key = idempotency_key(row.account_id, row.identity.fingerprint)
         message, decision = explained.message, explained.decision
-        draft = draft_for(message, decision, directory, key)
+        draft = draft_for(message, decision, directory, key, row=row)
         if draft is not None:
             prepared = self._prepare(draft)
             if isinstance(prepared, TryLater):
                 return prepared
             if isinstance(prepared, Verdict):
                 decision = overruled(decision, prepared, directory)
-                draft = draft_for(message, decision, directory, key)
+                draft = draft_for(message, decision, directory, key, row=row)
             else:
                 draft = prepared
         return self._conclude(claim, message, decision, draft)

@@ -6,13 +6,14 @@ import attrs
 
 from mailrouting.addresses import address_key
 from mailrouting.directory import Directory
-from mailrouting.reading import HeaderAddress, Kind, Message
+from mailrouting.reading import Defect, HeaderAddress, Kind, Message
 from mailrouting.records import (
     Action,
     Conclusion,
     Decision,
     EntryDraft,
     EntryKind,
+    IntakeRow,
     Outcome,
     OutcomeKind,
     ThreadRecord,
@@ -35,6 +36,7 @@ _OUTCOMES = {
     Action.DUPLICATE: OutcomeKind.DUPLICATE,
     Action.QUARANTINE: OutcomeKind.QUARANTINED,
 }
+_TICKETED = frozenset({OutcomeKind.CREATED, OutcomeKind.APPENDED})
 _VERDICTS = {
     VerdictKind.FILTER: Action.FILTER,
     VerdictKind.QUARANTINE: Action.QUARANTINE,
@@ -71,7 +73,12 @@ def overruled(decision: Decision, verdict: Verdict, directory: Directory) -> Dec
 
 
 def draft_for(
-    message: Message, decision: Decision, directory: Directory, key: str
+    message: Message,
+    decision: Decision,
+    directory: Directory,
+    key: str,
+    *,
+    row: IntakeRow,
 ) -> TicketDraft | EntryDraft | None:
     """Return what to propose to the host; None when there is nothing to write."""
     writes_bounce = decision.action is Action.BOUNCE and decision.ticket is not None
@@ -84,6 +91,7 @@ def draft_for(
         verified=decision.verified and decision.action is not Action.BOUNCE,
         message=message,
         because=decision.because,
+        notice=_notice(message, row),
     )
     if decision.action is not Action.OPEN:
         return entry
@@ -100,7 +108,14 @@ def draft_for(
         linked=decision.linked,
         may_autorespond=decision.may_autorespond,
         entry=entry,
+        is_backlog=row.is_backlog,
     )
+
+
+def _notice(message: Message, row: IntakeRow) -> str:
+    if Defect.SIZE_LIMIT not in message.defects:
+        return ""
+    return f"The mail has {row.size:_} octets and is too large: only its header was read."
 
 
 def _entry_kind(message: Message) -> EntryKind:
@@ -129,8 +144,11 @@ def _participants(message: Message, directory: Directory) -> tuple[HeaderAddress
 def conclusion(message: Message, decision: Decision, written: Written | None) -> Conclusion:
     """Return what to store once the host has written."""
     ticket = written.ticket if written else None
+    kind = _OUTCOMES[decision.action]
+    if kind in _TICKETED and Defect.SIZE_LIMIT in message.defects:
+        kind = OutcomeKind.OVERSIZED
     outcome = Outcome(
-        kind=_OUTCOMES[decision.action],
+        kind=kind,
         reason=decision.because,
         ticket=ticket,
         entry=written.entry if written else None,

@@ -9,7 +9,7 @@ from mailrouting.directory import Directory
 from mailrouting.errors import HookError
 from mailrouting.hooks import FindsByNumber, HelpDesk, KnowsPeople, Rule, RuleContext
 from mailrouting.intake.calling import calling, storable
-from mailrouting.reading import Helpers, Kind, Message, Reader, ReadingLimits, read
+from mailrouting.reading import Helpers, Kind, MailSource, Message, Reader, ReadingLimits, read
 from mailrouting.records import Decision, Role, ThreadRecord, TicketId, TicketState, Verdict
 from mailrouting.routing import Copies, People, RoutingPolicy, decide, receiving_account
 from mailrouting.threads import Evidence, bounce_ids, gather, subject_numbers
@@ -45,7 +45,7 @@ class Explanation:
 
 
 def explain(
-    raw: bytes,
+    raw: MailSource,
     *,
     account: str,
     directory: Directory,

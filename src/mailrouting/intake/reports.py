@@ -5,9 +5,17 @@ import enum
 import attrs
 
 from mailrouting.errors import MailroutingError
-from mailrouting.records import Failure, Outcome, OutcomeKind
+from mailrouting.records import Failure, Outcome, OutcomeKind, PutStatus
 
-__all__ = ["Converted", "FetchReport", "RunStatus", "failed", "skipped"]
+__all__ = [
+    "Accepted",
+    "Converted",
+    "FetchReport",
+    "FirstRunPreview",
+    "RunStatus",
+    "failed",
+    "skipped",
+]
 
 
 class RunStatus(enum.Enum):
@@ -43,6 +51,8 @@ class FetchReport:
         because: Why it was skipped or failed, or the text of `error`; empty when all went well.
         stored: Mails made durable now.
         reappeared: Mails that were here already and stand at a new position.
+        reopened: Those of them that had been filtered or quarantined, and are tried anew because
+            somebody moved them back.
         too_old: Mails older than the account's cut-off.
         unread: Mails that the server lists and does not give out, or not whole: they stay there,
             and `error` names them.
@@ -50,6 +60,8 @@ class FetchReport:
         acknowledged: Mails that the server was told about, or that are kept as they are.
         error: What failed. A run that is done may have one: mail that could not be acknowledged
             is safe, and told again by the next run.
+        desk_paused: Whether conversion waits because the host's desk is ill: mail is stored, and
+            converted when the desk works again.
     """
 
     account_id: str
@@ -57,11 +69,13 @@ class FetchReport:
     because: str = ""
     stored: int = 0
     reappeared: int = 0
+    reopened: int = 0
     too_old: int = 0
     unread: int = 0
     converted: tuple[Converted, ...] = ()
     acknowledged: int = 0
     error: MailroutingError | None = None
+    desk_paused: bool = False
 
     @property
     def outcomes(self) -> dict[OutcomeKind, int]:
@@ -73,6 +87,38 @@ class FetchReport:
     def retried(self) -> int:
         """Count the mails that are tried again later."""
         return sum(item.outcome is None for item in self.converted)
+
+
+@attrs.frozen(kw_only=True)
+class FirstRunPreview:
+    """Count what a first run of an account would do. Nothing was read or written.
+
+    Attributes:
+        account_id: Which account.
+        total: Mails in the folder.
+        older: Those that would be left alone, because they are older than the cut-off.
+        would_take: Those that would be taken in, at most `max_per_fetch` a run.
+    """
+
+    account_id: str
+    total: int
+    older: int
+    would_take: int
+
+
+@attrs.frozen(kw_only=True)
+class Accepted:
+    """Say what became of mail that was pushed. It is durable.
+
+    Attributes:
+        intake_id: Its row.
+        status: `CREATED`, or `KNOWN` when the same mail was accepted before.
+        converted: What became of it at once; None when it waits, or had its outcome before.
+    """
+
+    intake_id: int
+    status: PutStatus
+    converted: Converted | None = None
 
 
 def skipped(account_id: str, because: str) -> FetchReport:

@@ -192,7 +192,7 @@ class SqliteDesk:
                 entry.kind.name.lower(),
                 entry.author.address if entry.author else None,
                 entry.verified,
-                entry.message.text or "",
+                entry.message.text or entry.notice,
                 "\n".join(attachment.safe_name for attachment in entry.message.attachments),
             ),
         ).fetchone()

@@ -15,7 +15,7 @@ import attrs
 
 from mailrouting.errors import ConfigurationError, HookError, StorageUnavailableError
 from mailrouting.isolation._channel import Answer, load_message, receive, send, send_mail
-from mailrouting.reading import Helpers, Message, ReadingLimits
+from mailrouting.reading import Helpers, MailSource, Message, ReadingLimits
 
 __all__ = ["Isolation"]
 
@@ -97,7 +97,7 @@ class Isolation:
 
     def __call__(
         self,
-        raw: bytes,
+        raw: MailSource,
         *,
         limits: ReadingLimits | None = None,
         helpers: Helpers | None = None,  # noqa: ARG002 - a Reader is given them
@@ -132,7 +132,7 @@ class Isolation:
         return message
 
     def _ask(
-        self, child: _Child, raw: bytes, limits: ReadingLimits, ends_at: float
+        self, child: _Child, raw: MailSource, limits: ReadingLimits, ends_at: float
     ) -> tuple[Answer, bytes]:
         def left() -> float:
             return ends_at - time.monotonic()

@@ -4,6 +4,7 @@
 its bytes, before it is read. Everything here is pure: no socket, no disk, no clock.
 """
 
+from mailrouting.reading.arrival import arrived_at as arrived_at
 from mailrouting.reading.authentication import (
     AuthenticationResults as AuthenticationResults,
     MethodResult as MethodResult,
@@ -73,6 +74,7 @@ __all__ = [
     "TextCharset",
     "TnefContents",
     "TnefFile",
+    "arrived_at",
     "delivery_identity",
     "html_to_text",
     "identify",

@@ -11,7 +11,7 @@ import attrs
 
 from mailrouting.reading.charsets import GuessCharset
 from mailrouting.reading.limits import ReadingLimits
-from mailrouting.reading.message import BounceReport, Message
+from mailrouting.reading.message import BounceReport, MailSource, Message
 
 __all__ = ["Helpers", "OpenTnef", "ReadBounce", "Reader", "TnefContents", "TnefFile"]
 
@@ -72,7 +72,7 @@ class Reader(Protocol):
     """Read one mail as `mailrouting.reading.read` does, perhaps elsewhere: in a child process."""
 
     def __call__(
-        self, raw: bytes, *, limits: ReadingLimits = ..., helpers: Helpers | None = ...
+        self, raw: MailSource, *, limits: ReadingLimits = ..., helpers: Helpers | None = ...
     ) -> Message:
         """Return the mail, understood as far as possible; what this raises fails the attempt."""
         ...

@@ -101,6 +101,8 @@ class OutcomeKind(enum.Enum):
     FILTERED = "filtered"
     DUPLICATE = "duplicate"
     QUARANTINED = "quarantined"
+    OVERSIZED = "oversized"
+    """A ticket or an entry with the header alone: the mail is larger than is looked into."""
 
 
 @attrs.frozen(kw_only=True)

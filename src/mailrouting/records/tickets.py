@@ -133,6 +133,8 @@ class EntryDraft:
             ticket and add no participant.
         message: The mail as read: text, HTML, reply view, attachments, ids, raw bytes.
         because: Why it belongs here, in a sentence.
+        notice: What agents must know about the mail, such as that it is too large and only its
+            header was read; empty when there is nothing.
     """
 
     idempotency_key: str
@@ -141,6 +143,7 @@ class EntryDraft:
     verified: bool
     message: Message = attrs.field(repr=False)
     because: str = ""
+    notice: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -162,6 +165,7 @@ class TicketDraft:
         linked: Tickets that this mail points to without the right to write there.
         may_autorespond: Whether an automatic response is allowed at all.
         entry: The first entry.
+        is_backlog: The mail lay in the mailbox before that was fetched from: nothing answers it.
     """
 
     idempotency_key: str
@@ -176,3 +180,4 @@ class TicketDraft:
     linked: tuple[TicketId, ...]
     may_autorespond: bool
     entry: EntryDraft
+    is_backlog: bool = False

@@ -138,7 +138,7 @@ def _copy(case: Case) -> Decision | None:
     return None
 
 
-_TICKETED = frozenset({OutcomeKind.CREATED, OutcomeKind.APPENDED})
+_TICKETED = frozenset({OutcomeKind.CREATED, OutcomeKind.APPENDED, OutcomeKind.OVERSIZED})
 
 
 def _rules(case: Case, rules: Sequence[Rule]) -> Decision | None:

@@ -36,7 +36,10 @@ def may_autorespond(
     message: Message, *, account: EmailAccount, book: AddressBook, copies: Copies
 ) -> tuple[bool, str]:
     """Say whether an automatic response is allowed, by RFC 3834 §2 and our own caution, and why."""
+    row = copies.row
     for forbidden, because in (
+        (row is not None and row.is_backlog, "it lay there before this mailbox was fetched from"),
+        (Defect.SIZE_LIMIT in message.defects, "the mail is too large to be read whole"),
         (not account.defaults.autorespond, "the account's defaults say no"),
         (message.kind is not Kind.PERSONAL, f"the mail is no person's: {message.kind.value}"),
         (message.from_ is None, "there is no From"),
