@@ -73,7 +73,7 @@ test: $(VENV)/.dev ## every test; as root, `make servers` first
 crash: $(VENV)/.dev ## kill a run at every step, thousands of times; as root, it installs servers first
 	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory servers; fi
 	@MAILROUTING_CRASH=long MAILROUTING_REQUIRE_SERVERS=1 $(BIN)/python -m pytest -q --durations=0 \
-	  tests/crash/test_enumeration.py
+	  tests/crash
 
 check: $(VENV)/.dev ## style, types, floors, spelling, dependencies, docs
 	$(BIN)/ruff format --check .

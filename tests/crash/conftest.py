@@ -66,7 +66,7 @@ def enumerate_kills(tally, is_long):
             found.add(
                 enumeration.double(first=most)
                 if is_long
-                else enumeration.double(first=least, second=4)
+                else enumeration.double(first=least, second=3)
             )
         tally.add(found)
         assert found.clean, "\n".join(map(str, found.odd[:20]))

@@ -46,8 +46,8 @@ SERVERS = [pytest.param("dovecot", marks=pytest.mark.dovecot), "fake"]
 @pytest.mark.parametrize("mode", MODES)
 def test_a_kill_at_any_step_loses_and_doubles_nothing(lab, enumerate_kills, server, mode):
     """F1, F2: whenever it dies, and dies again in the resume, a resume ends where all is well."""
-    twice = {"move": (2, 24), "seen": (1, 8), "keep": (1, 8), "delete": (1, 8)}
-    enumerate_kills(Scenario(lab=lab(server), inbound=MODES[mode]), short=8, second=twice.get(mode))
+    twice = {"move": (1, 6), "seen": (1, 2), "keep": (1, 2), "delete": (1, 2)}
+    enumerate_kills(Scenario(lab=lab(server), inbound=MODES[mode]), short=5, second=twice.get(mode))
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -60,8 +60,8 @@ def test_a_kill_on_pop3_loses_and_doubles_nothing(lab, enumerate_kills, server, 
             inbound={} if mode == "keep" else {**DELETE, "quarantined": AfterFetch.keep()},
             settles_late=True,
         ),
-        short=8,
-        second=(1, 12) if mode == "delete" else None,
+        short=5,
+        second=(1, 4) if mode == "delete" else None,
     )
 
 
@@ -75,7 +75,7 @@ def test_a_kill_before_new_unique_ids_doubles_nothing(lab, enumerate_kills, serv
             between=lambda case: case.mailbox.renumber(),
             settles_late=True,
         ),
-        short=8,
+        short=5,
     )
 
 
@@ -91,8 +91,8 @@ def test_a_kill_on_a_poor_server_loses_and_doubles_nothing(lab, enumerate_kills,
             inbound=MODES[mode],
             copies_may_stay="MOVE" in without,
         ),
-        short=8,
-        second=(1, 6),
+        short=5,
+        second=(1, 2),
     )
 
 
@@ -106,8 +106,8 @@ def test_a_kill_before_a_new_numbering_doubles_nothing(lab, enumerate_kills, ser
             inbound=MODES[mode],
             between=lambda case: case.mailbox.renumber(),
         ),
-        short=8,
-        second=(1, 6) if mode == "keep" else None,
+        short=5,
+        second=(1, 2) if mode == "keep" else None,
     )
 
 
@@ -120,7 +120,7 @@ def test_a_kill_and_a_lost_index_change_nothing(lab, enumerate_kills):
             inbound=MOVE,
             between=lambda case: case.mailbox.lose_index(),
         ),
-        short=8,
+        short=5,
     )
 
 
@@ -133,7 +133,7 @@ def test_a_kill_in_the_middle_of_pop3_loses_and_doubles_nothing(lab, tally, is_l
             inbound={**DELETE, "quarantined": AfterFetch.keep()},
             settles_late=True,
         )
-    ).on_the_wire(most=150 if is_long else 8)
+    ).on_the_wire(most=150 if is_long else 5)
     tally.add(found)
     assert found.clean, "\n".join(found.odd[:20])
     assert found.kills
@@ -146,7 +146,7 @@ def test_a_kill_in_the_middle_of_a_command_loses_and_doubles_nothing(
 ):
     """F1: half a command line sent, an answer half read or never: a resume ends where all is well."""
     found = Enumeration(Scenario(lab=lab(server), inbound=MODES[mode])).on_the_wire(
-        most=150 if is_long else 8
+        most=150 if is_long else 5
     )
     tally.add(found)
     assert found.clean, "\n".join(found.odd[:20])
@@ -200,7 +200,7 @@ class _Forgetful(Recipe):
 
 def test_the_enumeration_finds_mail_that_is_acknowledged_too_early(lab):
     """A run that moves a mail before it is stored is caught: mail is lost."""
-    found = Enumeration(Scenario(lab=lab("fake"), inbound=MOVE, recipe=_Eager())).single(most=20)
+    found = Enumeration(Scenario(lab=lab("fake"), inbound=MOVE, recipe=_Eager())).single(most=14)
     assert found.lost
     assert not found.clean
 
@@ -214,6 +214,6 @@ def test_the_enumeration_finds_mail_that_is_known_by_its_place_alone(lab):
             recipe=_Forgetful(),
             between=lambda case: case.mailbox.renumber(),
         )
-    ).single(most=20)
+    ).single(most=14)
     assert found.doubled
     assert not found.clean

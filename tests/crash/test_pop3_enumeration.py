@@ -25,7 +25,7 @@ def test_a_kill_when_stored_is_enough_loses_and_doubles_nothing(lab, enumerate_k
             inbound={**DELETE, "acknowledge_when": AcknowledgeWhen.STORED},
             settles_late=True,
         ),
-        short=8,
+        short=5,
     )
 
 
@@ -38,5 +38,5 @@ def test_a_kill_without_unique_ids_loses_and_doubles_nothing(lab, enumerate_kill
             inbound=DELETE,
             settles_late=True,
         ),
-        short=8,
+        short=5,
     )

@@ -65,6 +65,7 @@ class Scenario:
         lab: Serves mailboxes: a context manager that yields what opens one by its name.
         inbound: Inbound settings of the account.
         mails: What is in the mailbox at the beginning.
+        outcomes: How many mails have an outcome at the end; None: all that were there at first.
         prelude: What the case went through before the lives that are enumerated.
         between: What happens to the case after each death.
         copies_may_stay: Whether a folder that mail is moved to may hold more copies of it.
@@ -75,6 +76,7 @@ class Scenario:
     lab: object
     inbound: dict
     mails: tuple = MAILS
+    outcomes: int | None = None
     prelude: object = None
     between: object = None
     copies_may_stay: bool = False
@@ -193,6 +195,8 @@ class _Lab:
             self._settle(one)
             self.steps = ran.steps
             self._expected = one.state()
+            outcomes = len(scenario.mails) if scenario.outcomes is None else scenario.outcomes
+            assert sorted(_ended(self._expected.rows).values()) == [1] * outcomes, self._expected
 
     @contextmanager
     def _case(self):
