@@ -20,6 +20,7 @@ from mailrouting.accounts import (
 )
 from mailrouting.auth import parse_login
 from mailrouting.directory import Department, Directory
+from mailrouting.hooks import Event
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -61,6 +62,12 @@ def test_every_setting_is_in_the_configuration_reference(kind):
     text = (DOCS / "reference" / "configuration.md").read_text("utf-8")
     names = {field.name for field in attrs.fields(kind)} - TABLES
     assert {name for name in names if not re.search(rf"\b{name}\b", text)} == set()
+
+
+def test_every_event_is_in_the_reference():
+    """What a desk may hear is explained."""
+    text = (DOCS / "reference" / "events.md").read_text("utf-8")
+    assert [event.value for event in Event if f"| `{event.value}` |" not in text] == []
 
 
 def test_every_public_module_has_a_page():

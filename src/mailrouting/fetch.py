@@ -25,6 +25,7 @@ from mailrouting.errors import AccountError, ConfigurationError, RecordNotFoundE
 from mailrouting.hooks import FindsByKey, HelpDesk, Rule
 from mailrouting.intake.accepting import accept
 from mailrouting.intake.attempting import Attempts
+from mailrouting.intake.calling import ours
 from mailrouting.intake.checking import refuse_problems
 from mailrouting.intake.converting import Converter
 from mailrouting.intake.draining import Drain, Drained
@@ -38,6 +39,7 @@ from mailrouting.intake.reports import (
     FetchReport,
     FirstRunPreview,
     RunStatus,
+    failed,
     skipped,
 )
 from mailrouting.intake.running import AccountRun
@@ -148,15 +150,16 @@ class Fetcher(Generic[Tx]):
         """Name the accounts whose time has come, the one that waits longest first.
 
         An account is due when it is new, when `fetch_every` has passed, or, after a failure, at the
-        time in its health, so that a refused login is not locked out.
+        time in its health, so that a refused login is not locked out. One that is paused is not.
 
         Raises:
             StorageError: The healths cannot be read.
         """
         now = self.clock()
         due: list[tuple[datetime, str]] = []
+        paused = self.storage.paused()
         for account in self.accounts.directory().accounts:
-            if account.mailbox is not None:
+            if account.mailbox is not None and account.id not in paused:
                 health = self.storage.health(account.id)
                 usual = health.checked_at + account.mailbox.fetch_every if health else now
                 due.append(((health and health.next_attempt_at) or usual, account.id))
@@ -193,6 +196,12 @@ class Fetcher(Generic[Tx]):
         ):
             if not is_on:
                 return skipped(account.id, because)
+        try:
+            pause = self.storage.paused().get(account.id)
+        except Exception as error:  # noqa: BLE001 - one account's trouble stops no other
+            return failed(account.id, ours(error))
+        if pause is not None:
+            return skipped(account.id, f"it is paused: {pause.because}")
         return AccountRun(
             account=account,
             inbound=inbound,

@@ -263,6 +263,7 @@ def after_host_trouble(
         since=health.since if health and was_degraded else now,
         checked_at=now,
         last_success_at=now,
+        quiet_since=health.quiet_since if health else None,
         trouble=Trouble(
             error_type=error_type,
             text=f"the host's desk is paused since {desk.since.isoformat()}: {step} fails",

@@ -8,7 +8,7 @@ many, share the accounts of one storage: leases keep them apart.
 
 import logging
 import queue
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ from mailrouting.errors import (
     MailroutingError,
     RecordNotFoundError,
 )
-from mailrouting.fetch import Fetcher, FetchReport, RunStatus
+from mailrouting.fetch import Fetcher, FetchReport, KeptSession, RunStatus
 from mailrouting.health import after_failure
 from mailrouting.intake.calling import ours
 from mailrouting.intake.reports import failed, skipped
@@ -38,6 +38,7 @@ _log = logging.getLogger(__name__)
 
 _REST = timedelta(seconds=30)
 _CONVERSION = "(pushed mail)"
+_PARTING = "(parting)"
 
 Job = Future[FetchReport | None]
 
@@ -76,6 +77,7 @@ class WorkerLimits:
         look_seconds: How often configuration and healths are read again: so late an account may
             run, and pushed mail be converted.
         stop_seconds: How long a stop waits for what is at work.
+        kept: Connections that stay open between runs, where the server can keep them.
 
     Raises:
         ConfigurationError: A number is not above 0.
@@ -85,6 +87,7 @@ class WorkerLimits:
     per_host: int = attrs.field(default=4, validator=_positive)
     look_seconds: float = attrs.field(default=5.0, validator=_positive)
     stop_seconds: float = attrs.field(default=30.0, validator=_positive)
+    kept: int = 100
 
 
 def _nobody(_: FetchReport) -> None:
@@ -130,6 +133,7 @@ class Worker(Generic[Tx]):
         self._resting: dict[str, datetime] = {}
         self._hosts: dict[str, str] = {}
         self._jobs: dict[Job, str] = {}
+        self._kept: OrderedDict[str, KeptSession] = OrderedDict()
 
     def stop(self) -> None:
         """Ask `run` to end: mails in hand are finished, leases given back, nothing is begun."""
@@ -147,14 +151,15 @@ class Worker(Generic[Tx]):
         waits for their threads when it ends.
         """
         pool = self._pool or ThreadPoolExecutor(
-            self._limits.threads + 1, thread_name_prefix="mailrouting"
+            self._limits.threads + 2, thread_name_prefix="mailrouting"
         )
         try:
             while not self._is_to_stop():
                 self._look(pool)
                 self._start(pool)
+                self._make_room(pool, self._limits.kept)
                 self._await(self._look_at)
-            return self._finish()
+            return self._finish(pool)
         finally:
             if self._pool is None:
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -180,10 +185,10 @@ class Worker(Generic[Tx]):
         except Exception as error:  # noqa: BLE001 - the host's code; the next look asks again
             _log.warning("what is due cannot be read: %s", ours(error))
             return
-        busy = {*self._jobs.values(), *self._resting}
-        self._ready = tuple(name for name in due if name not in busy)
-        if _CONVERSION not in busy:
-            self._convert(pool, exclude={*busy, *self._ready})
+        at_work = {*self._jobs.values()}
+        self._ready = tuple(name for name in due if name not in {*at_work, *self._resting})
+        if _CONVERSION not in at_work:
+            self._convert(pool, exclude={*at_work, *self._ready})
 
     def _convert(self, pool: Executor, *, exclude: set[str]) -> None:
         names = [
@@ -213,12 +218,28 @@ class Worker(Generic[Tx]):
                 continue
             on_host[host] += 1
             self._hosts[name] = host
-            self._submit(pool, name, partial(self._run_account, name))
+            self._submit(pool, name, partial(self._run_account, name, self._kept_for(name)))
         self._ready = tuple(held)
 
-    def _run_account(self, name: str) -> FetchReport:
+    def _kept_for(self, name: str) -> KeptSession | None:
+        """Return what holds the account's connection; the one that ran longest ago makes room."""
+        if not self._limits.kept:
+            return None
+        kept = self._kept.pop(name, None) or KeptSession()
+        self._kept[name] = kept
+        return kept
+
+    def _make_room(self, pool: Executor, most: int) -> None:
+        """Close connections beyond so many; not in this thread, for a server may be slow to part."""
+        for name in tuple(self._kept):
+            if len(self._kept) <= most:
+                return
+            if name not in self._hosts:
+                self._submit(pool, _PARTING, self._kept.pop(name).close)
+
+    def _run_account(self, name: str, kept: KeptSession | None) -> FetchReport:
         try:
-            return self._fetcher.run(name)
+            return self._fetcher.run(name, kept=kept)
         except RecordNotFoundError:  # removed since we looked
             return skipped(name, "it is gone")
 
@@ -244,19 +265,26 @@ class Worker(Generic[Tx]):
         name = self._jobs.pop(job)
         self._hosts.pop(name, None)
         error = job.exception()
-        if name == _CONVERSION:
+        if name in (_CONVERSION, _PARTING):
             if error is not None:
-                _log.warning("pushed mail cannot be converted: %s", _our(error))
+                _log.warning("%s: %s", name, _our(error))
             return
         report = self._blame(name, error) if error else job.result()
         assert report is not None
-        if report.status is not RunStatus.DONE:
-            # Whoever holds it is at it, or its health could not be kept: do not ask at every look.
-            self._resting[name] = self._now() + _REST * (1 + self._fetcher.jitter())
+        self._resting[name] = self._now() + self._rest_of(name, report)
         try:
             self._on_report(report)
         except Exception:  # noqa: BLE001 - whoever listens stops no account
             _log.exception("on_report raised")
+
+    def _rest_of(self, name: str, report: FetchReport) -> timedelta:
+        """Say how long an account is left alone at least, whatever its health says."""
+        account = self._directory.find_account(name)
+        if report.status is RunStatus.DONE and account is not None and account.mailbox is not None:
+            # A poll of a kept connection that finds nothing is in no health.
+            return account.mailbox.fetch_every
+        # Whoever holds it is at it, or its health could not be kept: do not ask at every look.
+        return _REST * (1 + self._fetcher.jitter())
 
     def _blame(self, name: str, error: BaseException) -> FetchReport:
         """Make what came out of a thread the account's own failure."""
@@ -277,11 +305,13 @@ class Worker(Generic[Tx]):
 
     # the end
 
-    def _finish(self) -> tuple[str, ...]:
+    def _finish(self, pool: Executor) -> tuple[str, ...]:
         until = self._now() + timedelta(seconds=self._limits.stop_seconds)
+        self._make_room(pool, 0)
         while self._jobs and self._now() < until:
             self._await(until)
-        return tuple(sorted(self._jobs.values()))
+            self._make_room(pool, 0)  # what those had that were at work
+        return tuple(sorted({*self._jobs.values()} - {_PARTING}))
 
 
 def _host(inbound: InboundSettings) -> str:

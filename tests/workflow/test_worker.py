@@ -150,7 +150,7 @@ def test_a_removed_account_that_was_due_is_skipped(bench):
 
 def test_no_more_run_at_once_than_are_allowed(world):
     """The number of threads bounds what is begun, and all have their turn."""
-    bench = Bench(world, threads=3, per_host=3)
+    bench = Bench(world, threads=3, per_host=3, kept=0)
     for number in range(10):
         world.add(f"a{number}")
     bench.run(seconds=2)
@@ -161,7 +161,7 @@ def test_no_more_run_at_once_than_are_allowed(world):
 
 def test_one_server_has_so_many_accounts_at_most(world):
     """The cap is for the server that is meant, however its name is written."""
-    bench = Bench(world, threads=8, per_host=2)
+    bench = Bench(world, threads=8, per_host=2, kept=0)
     for number in range(6):
         host = ("mail.one.example", "imaps://MAIL.one.example:993")[number % 2]
         world.add(f"one{number}", endpoint=Endpoint(host))
@@ -337,7 +337,7 @@ def test_conversion_that_fails_is_tried_again(bench, caplog):
 
     bench.world.storage.intake_claim = away
     assert bench.run(seconds=11) == ()
-    assert caplog.text.count("pushed mail cannot be converted") == 3
+    assert caplog.text.count("(pushed mail): away") == 3
 
 
 def test_stop_finishes_the_mail_in_hand_and_gives_the_lease_back(bench):
@@ -460,3 +460,72 @@ def test_two_workers_on_one_file_make_one_ticket_a_mail(make_world, tmp_path):
             assert not thread.is_alive()
         subjects = [ticket.subject for ticket in world.desk.tickets()]
     assert sorted(subjects) == sorted(wanted)
+
+
+def test_a_connection_is_kept_and_asked_once_a_poll(bench):
+    """One login for many polls; a poll that finds nothing is one question."""
+    bench.world.add("a")
+    bench.run(seconds=1000)
+    assert bench.ran == {"a": 4}
+    verbs = Counter(bench.world.verbs())
+    assert (verbs["LOGIN"], verbs["NOOP"], verbs["LOGOUT"]) == (1, 3, 1)
+
+
+def test_so_many_connections_are_kept_and_no_more(world):
+    """The account that ran longest ago makes room; at the end all are closed."""
+    bench = Bench(world, kept=2)
+    for number in range(5):
+        world.add(f"a{number}")
+    bench.run(seconds=2)
+    verbs = Counter(world.verbs())
+    assert (verbs["LOGIN"], verbs["LOGOUT"]) == (5, 5)
+
+
+def test_keeping_may_be_switched_off(world):
+    """Then each poll logs in anew."""
+    bench = Bench(world, kept=0)
+    world.add("a")
+    bench.run(seconds=301)
+    assert Counter(world.verbs())["LOGIN"] == 2
+
+
+def test_a_paused_account_is_left_alone_until_it_is_resumed(bench):
+    """Nobody logs in meanwhile; a run by name says why."""
+    bench.world.add("a")
+    bench.world.storage.pause("a", because="moves", now=bench.world.clock())
+    report = bench.world.run("a")
+    assert (report.status, report.because) == (RunStatus.SKIPPED, "it is paused: moves")
+    began = bench.world.clock()
+    bench.inbox.at.append((began + timedelta(seconds=60), lambda: bench.world.storage.resume("a")))
+    bench.run(seconds=50)
+    assert bench.reports == []
+    bench.run(seconds=20)
+    assert bench.ran == {"a": 1}
+
+
+def test_a_silent_account_is_told_once_and_when_mail_comes_again(bench):
+    """One notice when it becomes silent, one when it is well again."""
+    address = bench.world.add("a", silent_after_hours=2)
+    bench.run(seconds=4 * 3600)
+    assert bench.world.storage.health("a").state is HealthState.SILENT
+    bench.world.server.deliver(make_message(to=address), to=address)
+    bench.run(seconds=600)
+    told = [event for event in bench.world.desk.events if "account" in event[1].value]
+    assert told == [
+        ("a", Event.ACCOUNT_SILENT, "for 2 hours"),
+        ("a", Event.ACCOUNT_RECOVERED, ""),
+    ]
+
+
+def test_a_failure_is_told_once_and_so_is_its_end(bench):
+    """However many runs fail between: one notice each."""
+    bench.world.add("a")
+    bench.world.server.refuse_login("a@desk.example")
+    bench.run(seconds=7200)
+    bench.world.server.accept_login("a@desk.example")
+    bench.run(seconds=7200)
+    assert bench.ran["a"] > 4
+    assert [event for _, event, _ in bench.world.desk.events] == [
+        Event.ACCOUNT_FAILED,
+        Event.ACCOUNT_RECOVERED,
+    ]

@@ -1,18 +1,18 @@
 """Take in one mail from a mail server's pipe, and say how it went as sysexits.h has it."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import click
 
+from mailrouting.cli.assembling import assemble, session_opener
 from mailrouting.cli.common import tell
 from mailrouting.cli.config import read_config
 from mailrouting.cli.state import check_state, create_state, naming_state
 from mailrouting.errors import ConfigurationError
-from mailrouting.reading import identify
-from mailrouting.records import Envelope, IntakeMail
+from mailrouting.hooks import Event
+from mailrouting.records import Envelope
 from mailrouting.stores.sqlite import SqliteStorage
 
 __all__ = ["EX_CONFIG", "EX_DATAERR", "EX_NOUSER", "EX_OK", "EX_TEMPFAIL", "accept_mail"]
@@ -55,14 +55,14 @@ def accept_mail(
     named = f"{config.path}: state"
     check_state(config.state, named=named)
     create_state(config.state, named=named)
-    now = datetime.now(UTC)
-    mail = IntakeMail(
-        account_id=account_id,
-        raw=raw,
-        identity=identify(raw, received_at=now),
-        received_at=now,
-        envelope=Envelope(recipients=tuple(recipients), reverse_path=sender),
-    )
+    envelope = Envelope(recipients=tuple(recipients), reverse_path=sender)
     with naming_state(config.state), SqliteStorage(config.state) as storage:
-        storage.intake_put([mail], lease=None, now=now)
+        fetcher = assemble(
+            config, storage, session_opener(config), listener=_silent, worker="mailrouting accept"
+        )
+        fetcher.accept(raw, account=account_id, envelope=envelope)
     return EX_OK
+
+
+def _silent(_account_id: str, _event: Event, _detail: str) -> None:
+    """Say nothing: a mail server puts every word into its log."""

@@ -15,7 +15,13 @@ from mailrouting.errors import (
     SessionLostError,
     StaleWriteError,
 )
-from mailrouting.health import AccountHealth, after_failure, after_host_trouble, after_success
+from mailrouting.health import (
+    AccountHealth,
+    HealthState,
+    after_failure,
+    after_host_trouble,
+    after_success,
+)
 from mailrouting.hooks import Event
 from mailrouting.intake.calling import calling, ours
 from mailrouting.intake.checking import refuse_problems
@@ -102,9 +108,22 @@ class AccountRun(Generic[Tx]):
         health, now = storage.health(self.account.id), self.tools.clock()
         if health is None or health.trouble is not None or drained.desk.paused:
             return False
+        after = self._after_success(health, has_mail=False)
+        if after.state is not health.state:
+            return False  # silent from now on: that is told, and by the holder of the mailbox
         if now - health.checked_at >= _HEALTH_IS_FRESH:
-            storage.save_health(after_success(health, account_id=self.account.id, now=now))
+            storage.save_health(after)
         return True
+
+    def _after_success(self, before: AccountHealth | None, *, has_mail: bool) -> AccountHealth:
+        hours = self.inbound.silent_after_hours
+        return after_success(
+            before,
+            account_id=self.account.id,
+            now=self.tools.clock(),
+            has_mail=has_mail,
+            silent_after=None if hours is None else timedelta(hours=hours),
+        )
 
     # holding the mailbox
 
@@ -208,13 +227,19 @@ class AccountRun(Generic[Tx]):
         elif progress.desk is not None and progress.desk.paused:
             after = after_host_trouble(before, progress.desk, account_id=account_id, now=now)
         else:
-            after = after_success(before, account_id=account_id, now=now)
+            after = self._after_success(before, has_mail=progress.stored > 0)
         self.tools.storage.save_health(after)
         had_failed = before is not None and before.failures > 0
+        was_silent = before is not None and before.state is HealthState.SILENT
+        is_silent = after.state is HealthState.SILENT
         if after.failures and not had_failed:
             self.tools.tell(account_id, Event.ACCOUNT_FAILED, type(trouble).__name__)
-        elif had_failed and not after.failures:
+        elif not after.failures and (had_failed or (was_silent and not is_silent)):
             self.tools.tell(account_id, Event.ACCOUNT_RECOVERED, "")
+        if is_silent and not was_silent:
+            self.tools.tell(
+                account_id, Event.ACCOUNT_SILENT, f"for {self.inbound.silent_after_hours} hours"
+            )
 
 
 def _note(progress: Progress, drained: Drained) -> None:
