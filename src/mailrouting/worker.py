@@ -129,7 +129,7 @@ class Worker(Generic[Tx]):
         self._is_stopping = False
         self._look_at = self._now()
         self._directory = Directory()
-        self._ready: tuple[str, ...] = ()
+        self._ready: list[tuple[str, str]] = []
         self._resting: dict[str, datetime] = {}
         self._hosts: dict[str, str] = {}
         self._jobs: dict[Job, str] = {}
@@ -186,9 +186,16 @@ class Worker(Generic[Tx]):
             _log.warning("what is due cannot be read: %s", ours(error))
             return
         at_work = {*self._jobs.values()}
-        self._ready = tuple(name for name in due if name not in {*at_work, *self._resting})
+        busy = {*at_work, *self._resting}
+        self._ready = [
+            (name, _host(account.mailbox))
+            for name in due
+            if name not in busy
+            and (account := self._directory.find_account(name)) is not None
+            and account.mailbox is not None
+        ]
         if _CONVERSION not in at_work:
-            self._convert(pool, exclude={*at_work, *self._ready})
+            self._convert(pool, exclude={*at_work, *(name for name, _ in self._ready)})
 
     def _convert(self, pool: Executor, *, exclude: set[str]) -> None:
         names = [
@@ -206,20 +213,19 @@ class Worker(Generic[Tx]):
 
     def _start(self, pool: Executor) -> None:
         """Start what is due, as long as there is room for it and on its server."""
-        held: list[str] = []
+        held: list[tuple[str, str]] = []
         on_host = Counter(self._hosts.values())
-        for name in self._ready:
-            account = self._directory.find_account(name)
-            if account is None or account.mailbox is None:
-                continue
-            host = _host(account.mailbox)
-            if len(self._hosts) >= self._limits.threads or on_host[host] >= self._limits.per_host:
-                held.append(name)
+        for number, (name, host) in enumerate(self._ready):
+            if len(self._hosts) >= self._limits.threads:
+                held += self._ready[number:]
+                break
+            if on_host[host] >= self._limits.per_host:
+                held.append((name, host))
                 continue
             on_host[host] += 1
             self._hosts[name] = host
             self._submit(pool, name, partial(self._run_account, name, self._kept_for(name)))
-        self._ready = tuple(held)
+        self._ready = held
 
     def _kept_for(self, name: str) -> KeptSession | None:
         """Return what holds the account's connection; the one that ran longest ago makes room."""
