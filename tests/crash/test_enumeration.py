@@ -12,6 +12,7 @@ from crashing.lives import Recipe
 from mailrouting.accounts import AcknowledgeWhen, AfterFetch
 from mailrouting.auth import MailProtocol
 from mailrouting.stores.sqlite import SqliteStorage
+from mailrouting.testing import make_message
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -30,6 +31,7 @@ DELETE = {
     "filtered": AfterFetch.delete(),
     "quarantined": AfterFetch.move("Failed"),
 }
+LATER = tuple(make_message(subject=f"later {number}", text=f"word-{number}\n") for number in (5, 6))
 STORED = {"acknowledge_when": AcknowledgeWhen.STORED}
 MODES = {
     "keep": {},
@@ -153,6 +155,38 @@ def test_a_kill_in_the_middle_of_a_command_loses_and_doubles_nothing(
     assert found.kills
 
 
+def _restored(case):
+    """Come back from a backup: a UID that we know is another mail's now."""
+    case.mailbox.back_up()
+    case.mailbox.deliver(LATER[0])
+    assert case.live().error == ""
+    case.mailbox.restore()
+    case.mailbox.deliver(LATER[1])
+
+
+@pytest.mark.dovecot
+@pytest.mark.parametrize("mode", ["keep", "seen"])
+def test_a_kill_after_a_restored_backup_loses_and_doubles_nothing(lab, enumerate_kills, mode):
+    """F13: a known UID has become another mail's, UIDVALIDITY and UIDNEXT are as before."""
+    enumerate_kills(
+        Scenario(lab=lab("dovecot"), inbound=MODES[mode], prelude=_restored, outcomes=7), short=5
+    )
+
+
+def _rendered_anew(case):
+    assert case.live().error == ""
+    case.mailbox.rerender()
+    case.mailbox.deliver(LATER[0])
+
+
+@pytest.mark.parametrize("mode", ["keep", "seen"])
+def test_a_kill_while_mail_is_shown_in_other_bytes_doubles_nothing(lab, enumerate_kills, mode):
+    """F61: the server numbers anew and shows known mail in other bytes: it stays known."""
+    enumerate_kills(
+        Scenario(lab=lab("fake"), inbound=MODES[mode], prelude=_rendered_anew, outcomes=6), short=5
+    )
+
+
 class _EagerSession:
     """Acknowledge each mail when it is read: before it is stored."""
 
@@ -200,7 +234,7 @@ class _Forgetful(Recipe):
 
 def test_the_enumeration_finds_mail_that_is_acknowledged_too_early(lab):
     """A run that moves a mail before it is stored is caught: mail is lost."""
-    found = Enumeration(Scenario(lab=lab("fake"), inbound=MOVE, recipe=_Eager())).single(most=14)
+    found = Enumeration(Scenario(lab=lab("fake"), inbound=MOVE, recipe=_Eager())).single(most=40)
     assert found.lost
     assert not found.clean
 
