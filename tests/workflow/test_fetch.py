@@ -290,13 +290,39 @@ def test_a_refusal_is_not_repeated_in_one_run(world):
 
 
 def test_a_refused_folder_is_created_only_once(world):
-    """The target folder is made when the first batch misses it, and not again."""
+    """The target folder is made when a move misses it, and not again."""
     address = world.add(processed=AfterFetch.move("Done"))
     for number in range(3):
         world.server.deliver(make_message(subject=str(number)), to=address)
     world.run(limits=FetchLimits(batch_mails=1))
     assert world.verbs().count("CREATE") == 1
-    assert world.verbs().count("MOVE") == 1 + 3
+    assert world.verbs().count("MOVE") == 1 + 1
+
+
+def test_several_batches_are_acknowledged_together(world):
+    """A round trip for each batch would be wasted: one MOVE names the mails of all."""
+    address = world.add(processed=AfterFetch.move("INBOX/Done"))
+    for number in range(7):
+        world.server.deliver(make_message(subject=str(number)), to=address)
+    report = world.run(limits=FetchLimits(batch_mails=2))
+    assert (report.stored, report.acknowledged) == (7, 7)
+    moves = [command for command in world.server.commands if command.verb == "MOVE"]
+    assert moves[-1].arguments == ("1:7", "INBOX/Done")
+
+
+def test_what_was_not_acknowledged_before_a_break_is_told_by_the_next_run(world):
+    """Between two batches the connection may end: the outcomes are kept, and told later."""
+    address = world.add(processed=AfterFetch.move("Done"))
+    for number in range(6):
+        world.server.deliver(make_message(subject=str(number)), to=address)
+    world.server.drop_connection(before="FETCH", nth=5)
+    report = world.run(limits=FetchLimits(batch_mails=2))
+    assert len(world.desk.subjects) >= 4
+    world.run()
+    assert world.raws() == []
+    assert len(world.raws(folder="Done")) == 6
+    assert sorted(world.desk.subjects) == [str(number) for number in range(6)]
+    assert report.stored >= 4
 
 
 def test_many_refused_mails_hide_no_others(world):

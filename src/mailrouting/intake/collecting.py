@@ -121,9 +121,9 @@ class Collector:
         if old:
             yield Batch(old=tuple(self._position(uid) for uid in uids if uid in old))
         wanted = [uid for uid in uids if uid not in old]
-        at_once = 1 if self.one_by_one else self.limits.batch_mails
         while wanted and self._budget:
-            some = wanted[: min(self._budget, at_once)]
+            # As many as there are, so that the session asks for the sizes of many at once.
+            some = wanted[: 1 if self.one_by_one else self._budget]
             del wanted[: len(some)]
             for batch in self._read(some):
                 self._budget -= len(batch.mails)
@@ -168,7 +168,7 @@ class Collector:
             missing.pop(mail.uid, None)
             mails.append(self._intake_mail(mail))
             size += len(mail.raw)
-            if size >= self.limits.batch_bytes:
+            if size >= self.limits.batch_bytes or len(mails) == self.limits.batch_mails:
                 yield Batch(mails=tuple(mails))
                 mails, size = [], 0
         if mails:

@@ -20,6 +20,9 @@ __all__ = ["Visit"]
 
 Tx = TypeVar("Tx")
 
+_TOLD_TOGETHER = 500
+"""Mails that are acknowledged together at least, while there are more."""
+
 _REOPENED = frozenset({OutcomeKind.QUARANTINED, OutcomeKind.FILTERED})
 
 
@@ -70,12 +73,18 @@ class Visit(Generic[Tx]):
         )
         self._settle(acknowledger)  # what an earlier run left
         self._collector = collector = self._collecting(stream, status)
+        untold = 0
         for batch in collector.batches():
             self._put(batch)
-            if not batch.cut_short:
-                self._settle(acknowledger)
+            if batch.cut_short:
+                continue  # the collector raises what cut it short
+            untold += len(batch.mails)
+            self._settle(acknowledger, tells=untold >= _TOLD_TOGETHER)
+            untold %= _TOLD_TOGETHER
             if self.tools.stopping():
                 break
+        if untold:
+            self._settle(acknowledger)
         self.progress.unread += collector.unread
         self.progress.is_settled = collector.finished and not collector.unread
         is_first = stream.is_new and stream.generation == FIRST_GENERATION
@@ -172,8 +181,12 @@ class Visit(Generic[Tx]):
             what = f"{what}, tried anew"
         self._tell(Event.REAPPEARED, f"intake {row.id}: {what}")
 
-    def _settle(self, acknowledger: Acknowledger) -> None:
-        """Convert and acknowledge what is stored, in the order that the account wants."""
+    def _settle(self, acknowledger: Acknowledger, *, tells: bool = True) -> None:
+        """Convert and acknowledge what is stored, in the order that the account wants.
+
+        Not each batch is worth the round trips: without `tells`, what was converted is acknowledged
+        with later ones, or by the next run when this one breaks off.
+        """
         converts_first = self.inbound.acknowledge_when is AcknowledgeWhen.CONVERTED
         if converts_first:
             self.convert()
@@ -183,14 +196,18 @@ class Visit(Generic[Tx]):
             ttl_seconds=self.tools.limits.lease_seconds,
             now=self.tools.clock(),
         )
+        if tells or not converts_first:
+            self._acknowledge(acknowledger)
+        if not converts_first:
+            self.convert()
+
+    def _acknowledge(self, acknowledger: Acknowledger) -> None:
         before = acknowledger.told
         try:
             acknowledger.acknowledge(self.progress.lease)
         finally:
             self.progress.acknowledged += acknowledger.told - before
             self.progress.refusal = acknowledger.refusal
-        if not converts_first:
-            self.convert()
 
     def _tell(self, event: Event, detail: str) -> None:
         self.tools.tell(self.progress.account_id, event, detail)
