@@ -211,3 +211,18 @@ def test_demo_opens_nothing_twice(run, tmp_path):
     assert "7 tickets before, 7 after" in first.output
     second = run("demo", "--keep", str(tmp_path / "kept"))
     assert "7 tickets before, 7 after" in second.output
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--due", "--watch"), "--due and --watch exclude each other"),
+        (("--preview", "--accept-rescan"), "--preview and --accept-rescan exclude each other"),
+        (("--due", "--account", "support"), "--due and --account exclude each other"),
+        (("--accept-rescan",), "--accept-rescan wants --account"),
+    ],
+)
+def test_fetch_refuses_options_that_contradict(run, config, options, expected):
+    """Options that cannot be meant together end with status 2 and say which."""
+    done = run("fetch", "--config", str(config), *options)
+    assert (done.exit_code, expected in done.output) == (2, True)

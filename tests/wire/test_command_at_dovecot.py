@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner
@@ -54,9 +55,11 @@ def write(dovecot, tmp_path):
 def fetch(dovecot):
     """Return a function that fetches and returns exit status and rows by account."""
 
-    def fetch(path):
+    def fetch(path, *options):
         secrets = {**os.environ, "GOOD": dovecot.password, "BAD": "wrong-marker-77"}
-        result = CliRunner().invoke(main, ["fetch", "--json", "--config", str(path)], env=secrets)
+        result = CliRunner().invoke(
+            main, ["fetch", "--json", "--config", str(path), *options], env=secrets
+        )
         assert "wrong-marker-77" not in result.output
         assert dovecot.password not in result.output
         rows = [json.loads(line) for line in result.stdout.splitlines()]
@@ -124,3 +127,38 @@ def test_an_unreadable_mail_is_quarantined_with_its_bytes(dovecot, write, fetch)
     with closing(sqlite3.connect(path.parent / "mailrouting.sqlite")) as state:
         kept = state.execute("select raw from mailrouting_raw").fetchall()
     assert kept == [(raw,)]
+
+
+def test_a_preview_counts_and_changes_nothing(dovecot, write):
+    """Each mailbox has its counts, one that is away its error; nothing is read or kept."""
+    dovecot.deliver(make_message(subject="waits"), to="first@corp.example")
+    path = write({"name": "first"}, {"name": "away", "port": 1})
+    secrets = {**os.environ, "GOOD": dovecot.password}
+    arguments = ["fetch", "--preview", "--json", "--config", str(path)]
+    done = CliRunner().invoke(main, arguments, env=secrets)
+    assert done.exit_code == 1
+    assert json.loads(done.stdout) == {"account": "first", "total": 1, "older": 0, "would_take": 1}
+    assert "away: ConnectError" in done.stderr
+    assert not (path.parent / "mailrouting.sqlite").exists()
+
+
+def test_a_rescan_is_accepted_by_command(dovecot, write, fetch):
+    """Mail from before that a new numbering brings up stops the account until somebody says yes."""
+    path = write({"name": "renumbered", "login": rf"{dovecot.master}\renumbered@corp.example"})
+    assert fetch(path)[0] == 0
+    with closing(sqlite3.connect(path.parent / "mailrouting.sqlite")) as state:
+        state.execute("update mailrouting_mailbox set uidvalidity = 1")
+        state.commit()
+    for number in range(51):
+        raw = make_message(
+            subject=f"strange {number}",
+            headers={"Received": "from a by b; Thu, 1 Jan 2026 08:30:00 +0000"},
+        )
+        dovecot.deliver(
+            raw, to="renumbered@corp.example", received_at=datetime(2026, 1, 1, tzinfo=UTC)
+        )
+    status, rows = fetch(path)
+    assert (status, rows["renumbered"]["stored"]) == (1, 0)
+    assert "--accept-rescan" in rows["renumbered"]["error"]["hint"]
+    status, rows = fetch(path, "--account", "renumbered", "--accept-rescan")
+    assert (status, rows["renumbered"]["outcomes"]) == (0, {"created": 51})

@@ -9,6 +9,7 @@ from mailrouting.connect import opener, tls_context
 from mailrouting.errors import ConfigurationError
 from mailrouting.fetch import Fetcher
 from mailrouting.hooks import Listener
+from mailrouting.integrations.reading_helpers import installed_helpers
 from mailrouting.integrations.sqlite_desk import SqliteDesk
 from mailrouting.session import SessionOpener
 from mailrouting.stores.sqlite import SqliteStorage
@@ -44,6 +45,7 @@ def assemble(
         desk=SqliteDesk(config.state, listener=listener),
         open_session=open_session,
         clock=lambda: datetime.now(UTC),
+        helpers=installed_helpers(),
         worker=worker,
         jitter=random.random,
     )

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 
 import click
 
@@ -19,7 +20,14 @@ WORKER = "mailrouting fetch"
 OVERLAPPED = "another fetch is at work"
 
 
-def run_fetch(config: Config, *, account_ids: tuple[str, ...], due: bool, as_json: bool) -> bool:
+def run_fetch(
+    config: Config,
+    *,
+    account_ids: tuple[str, ...],
+    due: bool,
+    accept_rescan: bool,
+    as_json: bool,
+) -> bool:
     """Fetch the accounts and report each; return whether all of them succeeded.
 
     While another fetch is at work on the state, all are skipped, which is no failure.
@@ -28,6 +36,7 @@ def run_fetch(config: Config, *, account_ids: tuple[str, ...], due: bool, as_jso
         config: What to fetch into what.
         account_ids: Only these; empty: all that have a mailbox.
         due: Only those whose time has come; not together with `account_ids`.
+        accept_rescan: Take in old mail that a server's new numbering brings up.
         as_json: One object a line instead of text.
 
     Raises:
@@ -50,7 +59,14 @@ def run_fetch(config: Config, *, account_ids: tuple[str, ...], due: bool, as_jso
             return True
         create_state(config.state, named=named)
         with naming_state(config.state):
-            return _run(config, open_session, account_ids=account_ids, due=due, as_json=as_json)
+            return _run(
+                config,
+                open_session,
+                account_ids=account_ids,
+                due=due,
+                accept_rescan=accept_rescan,
+                as_json=as_json,
+            )
 
 
 def _run(
@@ -59,6 +75,7 @@ def _run(
     *,
     account_ids: tuple[str, ...],
     due: bool,
+    accept_rescan: bool,
     as_json: bool,
 ) -> bool:
     """Run the accounts of these ids, or all, or those that are due."""
@@ -71,7 +88,8 @@ def _run(
         # Alone, whatever an earlier run still holds was held by a process that is dead.
         storage.abandon(WORKER)
         fetcher = assemble(config, storage, open_session, listener=listener, worker=WORKER)
-        for report in fetcher.run_due() if due else map(fetcher.run, names):
+        run = partial(fetcher.run, accept_rescan=accept_rescan)
+        for report in fetcher.run_due() if due else map(run, names):
             worked = worked and report.status is not RunStatus.FAILED and report.error is None
             show(report)
         if not account_ids:

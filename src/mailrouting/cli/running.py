@@ -16,9 +16,24 @@ __all__ = ["fetch", "worker"]
 @click.option("--account", "account_ids", multiple=True, help="Only this account; repeatable.")
 @click.option("--due", is_flag=True, help="Only accounts whose time has come.")
 @click.option("--watch", is_flag=True, help="Go on with what is due until SIGTERM or SIGINT.")
+@click.option(
+    "--preview", is_flag=True, help="Only count what a first run would take in; change nothing."
+)
+@click.option(
+    "--accept-rescan",
+    is_flag=True,
+    help="Take in old mail that a server's new numbering brings up; with --account.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def fetch(
-    config_path: Path, account_ids: tuple[str, ...], *, due: bool, watch: bool, as_json: bool
+    *,
+    config_path: Path,
+    account_ids: tuple[str, ...],
+    due: bool,
+    watch: bool,
+    preview: bool,
+    accept_rescan: bool,
+    as_json: bool,
 ) -> None:
     """Fetch every account's mail into tickets.
 
@@ -30,17 +45,32 @@ def fetch(
     """
     from mailrouting.cli.fetching import run_fetch  # noqa: PLC0415 - see the module's docstring
 
+    modes = {"--due": due, "--watch": watch, "--preview": preview, "--accept-rescan": accept_rescan}
+    chosen = [name for name, is_on in modes.items() if is_on]
+    if len(chosen) > 1:
+        raise click.UsageError(f"{chosen[0]} and {chosen[1]} exclude each other.")
     if account_ids and (due or watch):
-        other = "--due" if due else "--watch"
-        raise click.UsageError(f"{other} and --account exclude each other.")
+        raise click.UsageError(f"{chosen[0]} and --account exclude each other.")
+    if accept_rescan and not account_ids:
+        raise click.UsageError("--accept-rescan wants --account: say yes to one mailbox.")
     config = load(config_path)
     try:
-        if watch:
+        if preview:
+            from mailrouting.cli.previewing import run_preview  # noqa: PLC0415 - likewise
+
+            done = run_preview(config, account_ids=account_ids, as_json=as_json)
+        elif watch:
             from mailrouting.cli.working import watch as keep_fetching  # noqa: PLC0415 - likewise
 
             done = keep_fetching(config, as_json=as_json)
         else:
-            done = run_fetch(config, account_ids=account_ids, due=due, as_json=as_json)
+            done = run_fetch(
+                config,
+                account_ids=account_ids,
+                due=due,
+                accept_rescan=accept_rescan,
+                as_json=as_json,
+            )
     except MailroutingError as error:
         stop(error)
     sys.exit(0 if done else FAILED)

@@ -105,7 +105,8 @@ def refuse_flood(
             "a day were never seen here",
             account_id=stream.mailbox.account_id,
             field="inbound.folder",
-            hint="Look at the mailbox; to take them in, run the account once with accept_rescan.",
+            hint="Look at the mailbox; to take them in, run the account once with accept_rescan "
+            "(command: fetch --account NAME --accept-rescan).",
         )
 
 
