@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 FUZZ_SECONDS ?= 600
-SERVER_PACKAGES := dovecot-imapd dovecot-pop3d postfix
+SERVER_PACKAGES := dovecot-imapd dovecot-pop3d postfix strace
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test crash check format docs bench bench-fetch bench-turns bench-pop3 bench-memory fuzz servers clean

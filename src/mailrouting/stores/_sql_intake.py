@@ -53,6 +53,26 @@ def _slot(position: Position) -> _Slot:
     return position.generation, position.uid
 
 
+_COLUMNS = 11
+
+
+def _columns(mail: IntakeMail, now: datetime) -> tuple[SqlValue, ...]:
+    identity = mail.identity
+    return (
+        mail.account_id,
+        identity.version,
+        identity.fingerprint,
+        identity.delivery,
+        identity.content,
+        len(mail.raw),
+        IntakeState.WAITING.value,
+        micros(now),
+        micros(mail.received_at),
+        envelope_to_text(mail.envelope),
+        int(mail.is_backlog),
+    )
+
+
 @attrs.frozen
 class _Held:
     """Say which mail stands at a position."""
@@ -81,8 +101,15 @@ class _Batch:
     spooled: Mapping[_Name, str]
     held: dict[_Slot, _Held]
     known: dict[_Name, int]
-    raws: list[tuple[SqlValue, ...]] = attrs.field(factory=list[tuple[SqlValue, ...]])
-    positions: list[tuple[SqlValue, ...]] = attrs.field(factory=list[tuple[SqlValue, ...]])
+    new: list[IntakeMail] = attrs.field(factory=list[IntakeMail])
+    placed: dict[_Slot, int] = attrs.field(factory=dict[_Slot, int])
+
+    def add(self, mail: IntakeMail) -> int:
+        """Add a new row; return its number in this batch, below zero, until it has an id."""
+        self.new.append(mail)
+        number = -len(self.new)
+        self.known[_name(mail)] = number
+        return number
 
 
 class SqlIntake(SqlBase[Tx_co]):
@@ -111,19 +138,22 @@ class SqlIntake(SqlBase[Tx_co]):
                 held=self._held(mailbox_id, mails),
                 known=self._known(mails),
             )
-            results = tuple(self._put(mail, batch) for mail in mails)
-            self._executor.execute_many(
-                "INSERT INTO mailrouting_raw (intake_id, raw, spool_key) VALUES (?, ?, ?)",
-                batch.raws,
-            )
+            results = [self._put(mail, batch) for mail in mails]
+            ids = self._insert(batch)
             # A position that was skipped may be taken in after all.
             self._executor.execute_many(
                 "INSERT INTO mailrouting_position (mailbox_id, generation, uid, intake_id)"
                 " VALUES (?, ?, ?, ?) ON CONFLICT (mailbox_id, generation, uid)"
                 " DO UPDATE SET intake_id = excluded.intake_id, acknowledged = 0",
-                batch.positions,
+                [
+                    (mailbox_id, *slot, ids.get(intake_id, intake_id))
+                    for slot, intake_id in batch.placed.items()
+                ],
             )
-        return results
+        return tuple(
+            PutResult(status, None if intake_id is None else ids.get(intake_id, intake_id))
+            for status, intake_id in results
+        )
 
     def _spool_large(self, mails: Sequence[IntakeMail]) -> Mapping[_Name, str]:
         """Write large mail that is not known to the spool: before the transaction, it takes long."""
@@ -167,63 +197,70 @@ class SqlIntake(SqlBase[Tx_co]):
             )
         }
 
-    def _put(self, mail: IntakeMail, batch: _Batch) -> PutResult:
+    def _put(self, mail: IntakeMail, batch: _Batch) -> tuple[PutStatus, int | None]:
+        known = batch.known.get(_name(mail))
         if mail.position is None:
-            known = batch.known.get(_name(mail))
-            return PutResult(PutStatus.KNOWN, known) if known else self._create(mail, batch)
+            if known is not None:
+                return PutStatus.KNOWN, known
+            return PutStatus.CREATED, batch.add(mail)
         slot = _slot(mail.position)
         held = batch.held.get(slot)
-        if held is not None:
-            if held.is_of(mail.identity):
-                return PutResult(PutStatus.KNOWN, held.intake_id)
-            return PutResult(PutStatus.UID_CONFLICT, None)
-        known = batch.known.get(_name(mail))
-        if known is None and batch.rescan:
-            known = self._known_by_delivery(mail)
-        result = PutResult(PutStatus.REAPPEARED, known) if known else self._create(mail, batch)
-        assert result.intake_id is not None
         identity = mail.identity
+        if held is not None:
+            if held.is_of(identity):
+                return PutStatus.KNOWN, held.intake_id
+            return PutStatus.UID_CONFLICT, None
+        if known is None and batch.rescan:
+            known = self._known_by_delivery(mail, batch)
+        status = PutStatus.CREATED if known is None else PutStatus.REAPPEARED
+        intake_id = batch.add(mail) if known is None else known
         batch.held[slot] = _Held(
-            result.intake_id, identity.version, identity.fingerprint, identity.delivery
+            intake_id, identity.version, identity.fingerprint, identity.delivery
         )
-        batch.positions.append((batch.mailbox_id, *slot, result.intake_id))
-        return result
+        batch.placed[slot] = intake_id
+        return status, intake_id
 
-    def _known_by_delivery(self, mail: IntakeMail) -> int | None:
+    def _known_by_delivery(self, mail: IntakeMail, batch: _Batch) -> int | None:
         identity = mail.identity
         if not identity.delivery:
             return None
-        found = self._executor.rows(
-            "SELECT id FROM mailrouting_intake"
-            " WHERE account_id = ? AND delivery = ? AND identity_version = ? LIMIT 2",
-            (mail.account_id, identity.delivery, identity.version),
-        )
-        return found[0][0] if len(found) == 1 else None
+        found = [
+            intake_id
+            for (intake_id,) in self._executor.rows(
+                "SELECT id FROM mailrouting_intake"
+                " WHERE account_id = ? AND delivery = ? AND identity_version = ? LIMIT 2",
+                (mail.account_id, identity.delivery, identity.version),
+            )
+        ]
+        found += [
+            -number
+            for number, one in enumerate(batch.new, start=1)
+            if (one.account_id, one.identity.delivery) == (mail.account_id, identity.delivery)
+        ]
+        return found[0] if len(found) == 1 else None
 
-    def _create(self, mail: IntakeMail, batch: _Batch) -> PutResult:
-        identity = mail.identity
-        [(intake_id,)] = self._executor.rows(
-            "INSERT INTO mailrouting_intake (account_id, identity_version, fingerprint, delivery,"
-            " content, size, state, stored_at, received_at, envelope, is_backlog)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-            (
-                mail.account_id,
-                identity.version,
-                identity.fingerprint,
-                identity.delivery,
-                identity.content,
-                len(mail.raw),
-                IntakeState.WAITING.value,
-                micros(batch.now),
-                micros(mail.received_at),
-                envelope_to_text(mail.envelope),
-                int(mail.is_backlog),
-            ),
+    def _insert(self, batch: _Batch) -> Mapping[int, int]:
+        """Write the new rows; return the id of each by its number in the batch."""
+        names: dict[_Name, int] = {}
+        for some in chunks(batch.new, MANY // _COLUMNS):
+            rows = ", ".join([f"({marks(range(_COLUMNS))})"] * len(some))
+            values = [value for mail in some for value in _columns(mail, batch.now)]
+            for intake_id, *name in self._executor.rows(
+                "INSERT INTO mailrouting_intake (account_id, identity_version, fingerprint,"
+                " delivery, content, size, state, stored_at, received_at, envelope, is_backlog)"
+                f" VALUES {rows} RETURNING id, account_id, identity_version, fingerprint",
+                values,
+            ):
+                names[name[0], name[1], name[2]] = intake_id
+        ids = {-number: names[_name(mail)] for number, mail in enumerate(batch.new, start=1)}
+        raws: list[tuple[SqlValue, ...]] = []
+        for number, mail in enumerate(batch.new, start=1):
+            key = self._spool_key(mail, batch)
+            raws.append((ids[-number], b"" if key else mail.raw[:], key))
+        self._executor.execute_many(
+            "INSERT INTO mailrouting_raw (intake_id, raw, spool_key) VALUES (?, ?, ?)", raws
         )
-        batch.known[_name(mail)] = intake_id
-        key = self._spool_key(mail, batch)
-        batch.raws.append((intake_id, b"" if key else mail.raw[:], key))
-        return PutResult(PutStatus.CREATED, intake_id)
+        return ids
 
     def _spool_key(self, mail: IntakeMail, batch: _Batch) -> str | None:
         if self._spool is None or len(mail.raw) <= SPOOL_OVER:

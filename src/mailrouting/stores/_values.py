@@ -54,6 +54,8 @@ LONGEST_WAIT = timedelta(hours=25)
 REOPENABLE = frozenset({OutcomeKind.QUARANTINED, OutcomeKind.FILTERED})
 """Outcomes that wrote nothing for the host."""
 
+_STORABLE = frozenset({bytes, int, bool, float, type(None)})
+
 _T = TypeVar("_T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -74,11 +76,11 @@ def refuse_unstorable(value: object) -> None:
     Raises:
         ValueError: There is one.
     """
+    kind = type(value)
+    if kind in _STORABLE:
+        return
     if isinstance(value, str):
-        if "\0" in value:
-            raise ValueError(f"text with NUL cannot be stored: {value[:80]!r}")
-        if not value.isascii():
-            value.encode()  # UnicodeEncodeError is a ValueError
+        _refuse_text(value)
     elif isinstance(value, datetime):
         if value.tzinfo is None:
             raise ValueError(f"time without a zone cannot be stored: {value!r}")
@@ -86,8 +88,15 @@ def refuse_unstorable(value: object) -> None:
         for item in value:  # pyright: ignore[reportUnknownVariableType]
             refuse_unstorable(item)  # pyright: ignore[reportUnknownArgumentType]
     else:
-        for field in getattr(type(value), "__attrs_attrs__", ()):
+        for field in getattr(kind, "__attrs_attrs__", ()):
             refuse_unstorable(getattr(value, field.name))
+
+
+def _refuse_text(text: str) -> None:
+    if "\0" in text:
+        raise ValueError(f"text with NUL cannot be stored: {text[:80]!r}")
+    if not text.isascii():
+        text.encode()  # UnicodeEncodeError is a ValueError
 
 
 def refuse_foreign_positions(positions: Sequence[Position], lease: Lease) -> None:

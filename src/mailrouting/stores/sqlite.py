@@ -235,30 +235,29 @@ class _SqliteExecutor:
         # Kept, because not even closing them is safe here.
         self._forked_inside = tuple(handle for handle in self._alive() if handle.close.alive)
 
-    @contextmanager
-    def _cursor(self) -> Generator[sqlite3.Cursor]:
-        with self._held() as handle, _translated():
+    def execute(self, sql: str, parameters: Sequence[SqlValue]) -> None:
+        self.rows(sql, parameters)
+
+    def execute_many(self, sql: str, parameters: Sequence[Sequence[SqlValue]]) -> None:
+        if parameters:
+            self._run(lambda cursor: cursor.executemany(sql, parameters))
+
+    def rows(self, sql: str, parameters: Sequence[SqlValue]) -> Sequence[tuple[Any, ...]]:
+        return self._run(lambda cursor: cursor.execute(sql, parameters))
+
+    def _run(self, run: Callable[[sqlite3.Cursor], sqlite3.Cursor]) -> list[tuple[Any, ...]]:
+        with self._held() as handle:
             connection = handle.connection
             # A host may have set its own factories on the connection.
             text_factory, connection.text_factory = connection.text_factory, str
             try:
                 cursor = connection.cursor()
                 cursor.row_factory = None
-                yield cursor
+                return run(cursor).fetchall()
+            except sqlite3.Error as error:
+                raise _error_for(error) from error
             finally:
                 connection.text_factory = text_factory
-
-    def execute(self, sql: str, parameters: Sequence[SqlValue]) -> None:
-        self.rows(sql, parameters)
-
-    def execute_many(self, sql: str, parameters: Sequence[Sequence[SqlValue]]) -> None:
-        if parameters:
-            with self._cursor() as cursor:
-                cursor.executemany(sql, parameters)
-
-    def rows(self, sql: str, parameters: Sequence[SqlValue]) -> Sequence[tuple[Any, ...]]:
-        with self._cursor() as cursor:
-            return cursor.execute(sql, parameters).fetchall()
 
     @contextmanager
     def begin(self) -> Generator[None]:
