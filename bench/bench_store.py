@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 
 from mailrouting.reading import identify
-from mailrouting.records import IntakeMail
+from mailrouting.records import Conclusion, IntakeMail
 from mailrouting.stores.sqlite import SqliteStorage
 from mailrouting.testing import _kit as kit
 
@@ -114,17 +114,22 @@ def _ours(path: Path, mails: list[IntakeMail]) -> Times:
 
         def conclude() -> None:
             for number, claimed in enumerate(claims):
-                ended = kit.conclusion(number)
-
-                def write(tx, number=number, ended=ended):
-                    tx.execute("INSERT INTO ticket VALUES (?)", (number,))
-                    return ended
-
-                storage.conclude(claimed, write)
+                storage.conclude(claimed, _ticket(number))
 
         for step, run in zip(STEPS, (put, claim, conclude), strict=True):
             _timed(times, step, run)
     return times
+
+
+def _ticket(number: int) -> Callable[[sqlite3.Connection], Conclusion]:
+    """Return a write that stores one row of the host's."""
+    ended = kit.conclusion(number)
+
+    def write(tx: sqlite3.Connection) -> Conclusion:
+        tx.execute("INSERT INTO ticket VALUES (?)", (number,))
+        return ended
+
+    return write
 
 
 def _bare(path: Path, mails: list[IntakeMail]) -> Times:
