@@ -241,7 +241,7 @@ class PutsBesideTheLock(SqliteStorage):
 class ClaimsBesideTheLock(SqliteStorage):
     """Which row is free is asked before the transaction that takes it."""
 
-    def _pages(self, query, parameters, size):
+    def _pages(self, query, parameters, size, after):
         yield from self.seen
 
     def intake_claim(self, **options):
