@@ -1,7 +1,6 @@
 """Keep everything in memory, for tests and for trying out (floor 6). Nothing survives the process."""
 
-from collections.abc import Callable, Collection, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from types import TracebackType
@@ -29,6 +28,7 @@ from mailrouting.records import (
 from mailrouting.storage import Capability
 from mailrouting.stores._memory_accounts import MemoryAccounts
 from mailrouting.stores._memory_mailboxes import Intake, Slot
+from mailrouting.stores._memory_transaction import MemoryTransaction, transaction
 from mailrouting.stores._memory_upkeep import MemoryUpkeep
 from mailrouting.stores._values import (
     choose,
@@ -45,41 +45,6 @@ from mailrouting.stores._values import (
 )
 
 __all__ = ["MemoryAccounts", "MemoryStorage", "MemoryTransaction"]
-
-
-class MemoryTransaction:
-    """Let a host in memory take part: what it changes commits with the outcome, or is undone.
-
-    Callbacks must not raise. Nothing else can be done with it, so it needs no guard.
-    """
-
-    def __init__(
-        self, commits: list[Callable[[], object]], undoes: list[Callable[[], object]]
-    ) -> None:
-        self._commits = commits
-        self._undoes = undoes
-
-    def on_commit(self, callback: Callable[[], object]) -> None:
-        """Call this when the write succeeded, just before the outcome is seen. In order."""
-        self._commits.append(callback)
-
-    def on_rollback(self, callback: Callable[[], object]) -> None:
-        """Call this when the write failed, to undo what was done. Last first."""
-        self._undoes.append(callback)
-
-
-@contextmanager
-def _transaction() -> Generator[MemoryTransaction]:
-    commits: list[Callable[[], object]] = []
-    undoes: list[Callable[[], object]] = []
-    try:
-        yield MemoryTransaction(commits, undoes)
-        for callback in commits:
-            callback()
-    except BaseException:
-        for callback in reversed(undoes):
-            callback()
-        raise
 
 
 class MemoryStorage(MemoryUpkeep):
@@ -282,7 +247,7 @@ class MemoryStorage(MemoryUpkeep):
             intake = self._claimed(claim)
             self._writing, self._misused = True, False
             try:
-                with _transaction() as tx:
+                with transaction() as tx:
                     conclusion = write(tx)
                     self._refuse_misuse()
                     refuse_unstorable(conclusion)
