@@ -42,8 +42,8 @@ MOVE = {
 SERVERS = [pytest.param("dovecot", marks=pytest.mark.dovecot), "fake"]
 
 
-def _check(found):
-    assert found.struck, "no run was harmed"
+def _check(found, *, harmed=True):
+    assert found.struck or not harmed, "no run was harmed"
     assert found.clean, "\n".join(found.odd[:20])
 
 
@@ -81,7 +81,8 @@ def test_a_new_numbering_under_an_open_folder_loses_and_doubles_nothing(lab, is_
     _check(
         Enumeration(Scenario(lab=lab(server), inbound=mode)).disturbed(
             lambda case: case.mailbox.renumber(), **({} if is_long else {"most": 4})
-        )
+        ),
+        harmed=bool(mode),  # a run that only reads asks for little
     )
 
 

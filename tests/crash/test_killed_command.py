@@ -105,7 +105,7 @@ def test_killed_at_spread_moments_each_mail_becomes_one_ticket(mailbox, command,
     for number in range(1, early):
         _kill_after(command(), until_first_mail * (0.4 + 0.7 * number / early))
     for _ in range(KILLS - early):
-        _kill_after_lines(command(), chance.randrange(40), chance.random() * 0.05)
+        _kill_after_lines(command(), chance.randrange(25), chance.random() * 0.02)
 
     with closing(sqlite3.connect(tmp_path / "mailrouting.sqlite")) as state:
         [(before,)] = state.execute("select count(*) from desk_ticket")
