@@ -1,6 +1,7 @@
 """What an address is, and which addresses are ours."""
 
 import pytest
+from hypothesis import assume, given, strategies as st
 
 from mailrouting.addresses import (
     AddressBook,
@@ -257,3 +258,41 @@ def test_the_same_letter_in_two_forms_is_one():
     assert AddrSpec.parse("zo\u00eb@b\u00fccher.example").key == (
         AddrSpec.parse("ZOE\u0308@bu\u0308cher.example").key
     )
+
+
+_ODD_TEXT = st.text(alphabet='aB1._-+@!"[] \\\t\x7f', max_size=24)
+_ODD_ADDRESS = st.tuples(
+    st.sampled_from(
+        ["help", "HELP+x", "help+", "he.lp", "x", "", ".a", "a..b", "a" * 64, "a" * 65]
+    ),
+    st.sampled_from(["b.example", "B.Example", "b.example.", "c.example", "-b.example", "b..x", ""])
+    | st.integers(60, 66).map("b".__mul__)
+    | st.integers(120, 130).map(lambda count: ".".join(["b"] * count)),
+).map("@".join)
+
+
+@given(_ODD_TEXT | _ODD_ADDRESS)
+def test_what_an_address_is_does_not_hang_on_its_letters(text):
+    """A text in ASCII is an address exactly when it still is with a letter of another script."""
+    local = text.rpartition("@")[0]
+    assume(local and local[0] not in '".@' and len(local) <= 62)
+    assert (AddrSpec.try_parse(text) is None) == (AddrSpec.try_parse(f"ü{text}") is None)
+
+
+@given(_ODD_TEXT | _ODD_ADDRESS)
+def test_the_book_knows_an_address_by_its_key_however_it_is_asked(text):
+    """What is found for a text is what is found for the address that it parses to, by its key."""
+    book = AddressBook.build(
+        [own("help@b.example"), own("help+desk@b.example"), own('"a b"@c.example', "b")],
+        separators=[("a", "+")],
+        catch_all=[("d.example", "all")],
+    )
+    address = AddrSpec.try_parse(text)
+    found = book.find(text)
+    if address is None:
+        assert found is None
+        return
+    assert found == book.find(address)
+    local, domain = address.key.rsplit("@", 1)
+    is_help = local == "help" or (local.startswith("help+") and not text.startswith('"'))
+    assert (found is not None) == (domain == "b.example" and is_help)

@@ -1,13 +1,7 @@
-"""Say what an address is, and which addresses are ours (floor 1).
+"""Say what an address is, and fold addresses for comparison."""
 
-`AddrSpec` is the strict form that accounts are configured with and that may go on the wire.
-What stands in a received header field is read by `mailrouting.reading`, which is tolerant.
-"""
-
-import enum
 import re
 import unicodedata
-from collections.abc import Iterable
 
 import attrs
 
@@ -16,14 +10,12 @@ from mailrouting.errors import AddressError
 __all__ = [
     "LOCAL_PART_OCTETS",
     "AddrSpec",
-    "AddressBook",
-    "AddressRole",
     "NamedAddress",
-    "OwnAddress",
     "address_key",
     "domain_key",
     "find_control",
     "find_unsendable",
+    "folded",
 ]
 
 LOCAL_PART_OCTETS = 64  # RFC 5321 §4.5.3.1.1
@@ -40,6 +32,12 @@ _QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\\[
 _ANGLE_ADDR = re.compile(r'<((?:"(?:[^"\\]|\\.)*"|[^<"]*)@[^<>"@]*)>\Z')
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
 _DOMAIN_LITERAL = re.compile(r"\[[!-Z^-~]+\]")
+# What nearly every address looks like: in ASCII, neither quoted nor a literal, no label too long.
+_PLAIN = re.compile(
+    r"((?=[^@]{1,64}@)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*)"
+    r"@((?=.{1,255}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+    r"(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*)"
+)
 
 
 def find_control(text: str) -> int | None:
@@ -73,20 +71,23 @@ def domain_key(domain: str) -> str:
     >>> domain_key("BÜCHER.example.") == domain_key("xn--bcher-kva.example")
     True
     """
+    if domain.isascii():
+        return domain.removesuffix(".").lower()
     return ".".join(_label_key(label) for label in domain.removesuffix(".").split("."))
 
 
 def _label_key(label: str) -> str:
-    folded = _folded(label)
-    if folded.isascii():
-        return folded
+    text = folded(label)
+    if text.isascii():
+        return text
     try:
-        return f"xn--{folded.encode('punycode').decode('ascii')}"
+        return f"xn--{text.encode('punycode').decode('ascii')}"
     except UnicodeError:
-        return folded
+        return text
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """Fold letters for comparison, those that are different people's apart."""
     # Not casefold(): it makes one of letters that are different people's, ß and ss.
     return unicodedata.normalize("NFC", text.lower())
 
@@ -168,6 +169,9 @@ class AddrSpec:
         Raises:
             AddressError: The text is none; says where and what was expected.
         """
+        plain = _PLAIN.fullmatch(text)
+        if plain is not None:
+            return cls(plain[1], plain[2])
         if len(text) > _ADDR_SPEC_CHARACTERS:
             raise _fail(text, _ADDR_SPEC_CHARACTERS, "its end")
         control = find_control(text)
@@ -195,7 +199,8 @@ class AddrSpec:
 
         RFC 5321 lets a server tell cases of a local part apart; no help desk wants that.
         """
-        return f"{_folded(_unquoted(self.local))}@{domain_key(self.domain)}"
+        local = _unquoted(self.local)
+        return f"{local.lower() if local.isascii() else folded(local)}@{domain_key(self.domain)}"
 
     @property
     def is_ascii(self) -> bool:
@@ -287,110 +292,3 @@ class NamedAddress:
             return str(self.addr)
         quoted = self.name.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{quoted}" <{self.addr}>'
-
-
-class AddressRole(enum.Enum):
-    """Say as what an address is ours."""
-
-    PRIMARY = "the account's own address"
-    ALIAS = "an alias that may also send"
-    RECEIVE_ONLY = "an alias that only receives"
-    RETIRED = "an address that is no longer given out"
-    SUBADDRESS = "an address of ours with a detail behind the separator"
-    CATCH_ALL = "an address in a domain whose mail all arrives here"
-
-
-@attrs.frozen(kw_only=True)
-class OwnAddress:
-    """Say that an address is ours, whose, and as what.
-
-    Attributes:
-        account_id: The account that it belongs to.
-        role: As what it is ours.
-        addr: Our address that matched: without the detail for a `SUBADDRESS`, the looked-up
-            address itself for `CATCH_ALL`.
-        detail: What stands behind the separator; empty unless `role` is `SUBADDRESS`.
-    """
-
-    account_id: str
-    role: AddressRole
-    addr: AddrSpec
-    detail: str = ""
-
-
-@attrs.frozen
-class AddressBook:
-    """Answer "is this ours, and as what?", once for the whole library.
-
-    An exact match wins over a subaddress, a subaddress over a catch-all domain. When two accounts
-    claim the same address, the first one given has it.
-    """
-
-    _exact: dict[str, OwnAddress]
-    _separators: dict[str, str]
-    _catch_all: dict[str, str]
-    _people: frozenset[str] = frozenset()
-
-    @classmethod
-    def build(
-        cls,
-        addresses: Iterable[OwnAddress],
-        *,
-        separators: Iterable[tuple[str, str]] = (),
-        catch_all: Iterable[tuple[str, str]] = (),
-        people: Iterable[AddrSpec] = (),
-    ) -> "AddressBook":
-        """Make a book.
-
-        Args:
-            addresses: Our addresses; roles `SUBADDRESS` and `CATCH_ALL` are found, not given.
-            separators: Pairs of account id and subaddress separator.
-            catch_all: Pairs of domain and account id.
-            people: Addresses of people, which a catch-all domain does not make ours.
-        """
-        exact: dict[str, OwnAddress] = {}
-        for own in addresses:
-            exact.setdefault(own.addr.key, own)
-        domains: dict[str, str] = {}
-        for domain, account_id in catch_all:
-            domains.setdefault(domain_key(domain), account_id)
-        return cls(exact, dict(separators), domains, frozenset(one.key for one in people))
-
-    def find(self, address: AddrSpec | str) -> OwnAddress | None:
-        """Return whose address this is, or None when it is not ours.
-
-        A text that is no addr-spec is not ours.
-
-        >>> own = OwnAddress(account_id="a", role=AddressRole.PRIMARY,
-        ...                  addr=AddrSpec.parse("help@example.org"))
-        >>> book = AddressBook.build([own], separators=[("a", "+")])
-        >>> book.find("HELP+x7@Example.ORG").detail
-        'x7'
-        """
-        if isinstance(address, str):
-            parsed = AddrSpec.try_parse(address)
-            if parsed is None:
-                return None
-            address = parsed
-        return self._exact.get(address.key) or self._subaddress(address) or self._domain(address)
-
-    def _subaddress(self, address: AddrSpec) -> OwnAddress | None:
-        if address.local.startswith('"'):
-            return None
-        for separator in sorted(set(self._separators.values())):
-            # The separator may stand in our own local part and in the detail: the longest of
-            # our addresses wins.
-            local = address.local
-            while separator in local:
-                local = local.rpartition(separator)[0]
-                own = self._exact.get(f"{_folded(local)}@{domain_key(address.domain)}")
-                if own and self._separators.get(own.account_id) == separator:
-                    detail = address.local[len(local) + len(separator) :]
-                    return attrs.evolve(own, role=AddressRole.SUBADDRESS, detail=detail)
-        return None
-
-    def _domain(self, address: AddrSpec) -> OwnAddress | None:
-        account_id = self._catch_all.get(domain_key(address.domain))
-        if account_id is None or address.key in self._people:
-            return None
-        return OwnAddress(account_id=account_id, role=AddressRole.CATCH_ALL, addr=address)
