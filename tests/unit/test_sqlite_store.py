@@ -430,18 +430,37 @@ def test_only_our_tables(storage, path):
     assert all(name.startswith("mailrouting_") for name in ours)
 
 
-def test_queries_use_indexes(storage, path):
+def test_queries_use_indexes(path, monkeypatch):
     """No query that runs often looks through a whole table."""
     statements = []
+    connect = sqlite3.connect
+
+    def listened_to(*args, **options):
+        connection = connect(*args, **options)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    # Some of them run on connections that no hook is given.
+    monkeypatch.setattr(sqlite3, "connect", listened_to)
+    with SqliteStorage(path) as storage:
+        use_often(storage)
+    monkeypatch.undo()
+    queries = [one for one in statements if one.startswith("SELECT")]
+    assert len(queries) > 8
+    with closing(sqlite3.connect(path)) as host:
+        for query in queries:
+            for *_, plan in host.execute(f"EXPLAIN QUERY PLAN {query}"):
+                # Of its version a file has one row; what SQLite says of itself is not ours.
+                if "mailrouting_schema" not in query and "sqlite_master" not in query:
+                    assert not plan.startswith("SCAN") or "USING" in plan, (query, plan)
+
+
+def use_often(storage):
+    """Do what runs for each poll and each mail."""
     put(storage)
     lease = storage.lease_acquire(MAILBOX, owner="w", ttl_seconds=60)
     (claimed,) = claim(storage)
-
-    def write(tx):
-        tx.set_trace_callback(statements.append)
-        return CONCLUSION
-
-    storage.conclude(claimed, write)
+    storage.conclude(claimed, lambda _: CONCLUSION)
     storage.stream_open(lease, uidvalidity=1, uidnext=1)
     storage.positions(MAILBOX, 1, ["1"])
     storage.unacknowledged(MAILBOX, limit=9, concluded_only=True)
@@ -450,12 +469,6 @@ def test_queries_use_indexes(storage, path):
     storage.intake_rows(account_id="a")
     put(storage, 2)
     claim(storage)
-    queries = [one for one in statements if one.startswith("SELECT")]
-    assert len(queries) > 8
-    with closing(sqlite3.connect(path)) as host:
-        for query in queries:
-            for *_, plan in host.execute(f"EXPLAIN QUERY PLAN {query}"):
-                assert not plan.startswith("SCAN") or "USING" in plan, (query, plan)
 
 
 def test_busy_file(path, storage):

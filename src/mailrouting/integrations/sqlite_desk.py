@@ -5,8 +5,6 @@ together. It is a whole host in one page, to learn from and to start with.
 """
 
 import sqlite3
-from collections.abc import Generator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 import attrs
@@ -20,42 +18,45 @@ from mailrouting.records import (
     TicketState,
     Written,
 )
+from mailrouting.stores._sqlite_executor import SqliteExecutor
+from mailrouting.stores._values import utc_now
 
 __all__ = ["DeskEntry", "DeskTicket", "SqliteDesk"]
 
-_SCHEMA = """
-create table if not exists desk_ticket (
-    id integer primary key,
-    idempotency_key text not null unique,
-    account_id text not null,
-    received_as text,
-    subject text not null,
-    requester text,
-    reply_to text,
-    return_path text,
-    department text,
-    priority text,
-    linked text not null,
-    may_autorespond integer not null,
-    status text not null default 'open'
-);
-create table if not exists desk_entry (
-    id integer primary key,
-    idempotency_key text not null unique,
-    ticket integer not null references desk_ticket (id),
-    kind text not null,
-    author text,
-    verified integer not null,
-    text text not null,
-    attachments text not null
-);
-create index if not exists desk_entry_ticket on desk_entry (ticket);
-create table if not exists desk_participant (
-    ticket integer not null references desk_ticket (id),
-    address text not null,
-    primary key (ticket, address)
-);
-"""
+_SCHEMA = (
+    """create table if not exists desk_ticket (
+        id integer primary key,
+        idempotency_key text not null unique,
+        account_id text not null,
+        received_as text,
+        subject text not null,
+        requester text,
+        reply_to text,
+        return_path text,
+        department text,
+        priority text,
+        linked text not null,
+        may_autorespond integer not null,
+        status text not null default 'open'
+    )""",
+    """create table if not exists desk_entry (
+        id integer primary key,
+        idempotency_key text not null unique,
+        ticket integer not null references desk_ticket (id),
+        kind text not null,
+        author text,
+        verified integer not null,
+        text text not null,
+        attachments text not null
+    )""",
+    "create index if not exists desk_entry_ticket on desk_entry (ticket)",
+    """create table if not exists desk_participant (
+        ticket integer not null references desk_ticket (id),
+        address text not null,
+        primary key (ticket, address)
+    )""",
+    "create index if not exists desk_participant_address on desk_participant (address)",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -120,7 +121,7 @@ class SqliteDesk:
     """Keep tickets in SQLite; a `HelpDesk[sqlite3.Connection]`.
 
     May be shared by threads: it writes through the connection it is given and reads through one of
-    its own for each question.
+    its own for each thread. Like the storage it closes them before the process forks.
 
     >>> import tempfile
     >>> desk = SqliteDesk(Path(tempfile.mkdtemp()) / "desk.sqlite")
@@ -137,13 +138,13 @@ class SqliteDesk:
         """
         self._path = path
         self._listener = listener
-        with self._reading() as connection:
-            connection.executescript(_SCHEMA)
+        self._executor = SqliteExecutor(str(path), busy_timeout_seconds=5.0, clock=utc_now)
+        for statement in _SCHEMA:
+            self._executor.execute(statement, ())
 
-    @contextmanager
-    def _reading(self) -> Generator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path)) as connection:
-            yield connection
+    def close(self) -> None:
+        """Close the connections that it reads through. Idempotent; it cannot be asked after it."""
+        self._executor.close()
 
     # the hooks
 
@@ -200,38 +201,33 @@ class SqliteDesk:
 
     def describe(self, ticket: TicketId) -> TicketState | None:
         """Say who is on a ticket."""
-        with self._reading() as connection:
-            row = connection.execute(
-                "select account_id, status, requester from desk_ticket where id = ?", (ticket,)
-            ).fetchone()
-            if row is None:
-                return None
-            participants = connection.execute(
-                "select address from desk_participant where ticket = ?", (ticket,)
-            ).fetchall()
+        rows = self._executor.rows(
+            "select account_id, status, requester, address from desk_ticket"
+            " left join desk_participant on ticket = id where id = ?",
+            (ticket,),
+        )
+        if not rows:
+            return None
+        account_id, status, requester, _ = rows[0]
         return TicketState(
             ticket=ticket,
-            participants=tuple(address for (address,) in participants),
-            accepts_entries=row[1] == "open",
-            account_id=row[0],
-            requester=row[2],
+            participants=tuple(row[3] for row in rows if row[3] is not None),
+            accepts_entries=status == "open",
+            account_id=account_id,
+            requester=requester,
         )
 
     def find_by_number(self, number: str) -> TicketId | None:
         """Find a ticket: its id is its number."""
-        with self._reading() as connection:
-            row = connection.execute(
-                "select id from desk_ticket where id = ?", (number,)
-            ).fetchone()
-        return str(row[0]) if row else None
+        rows = self._executor.rows("select id from desk_ticket where id = ?", (number,))
+        return str(rows[0][0]) if rows else None
 
     def role_of(self, address: str) -> Role:
         """Know those who have a ticket."""
-        with self._reading() as connection:
-            row = connection.execute(
-                "select 1 from desk_participant where address = ? limit 1", (address,)
-            ).fetchone()
-        return Role.CUSTOMER if row else Role.UNKNOWN
+        rows = self._executor.rows(
+            "select 1 from desk_participant where address = ? limit 1", (address,)
+        )
+        return Role.CUSTOMER if rows else Role.UNKNOWN
 
     def observe(self, account_id: str, event: Event, detail: str) -> None:
         """Pass the event on."""
@@ -241,13 +237,13 @@ class SqliteDesk:
 
     def tickets(self) -> tuple[DeskTicket, ...]:
         """List every ticket by number."""
-        with self._reading() as connection:
-            rows = connection.execute(
-                "select id, subject, account_id, received_as, requester, reply_to, return_path,"
-                " department, priority, linked, may_autorespond,"
-                " (select count(*) from desk_entry where ticket = desk_ticket.id)"
-                " from desk_ticket order by id"
-            ).fetchall()
+        rows = self._executor.rows(
+            "select id, subject, account_id, received_as, requester, reply_to, return_path,"
+            " department, priority, linked, may_autorespond,"
+            " (select count(*) from desk_entry where ticket = desk_ticket.id)"
+            " from desk_ticket order by id",
+            (),
+        )
         return tuple(
             DeskTicket(
                 id=str(row[0]),
@@ -268,12 +264,11 @@ class SqliteDesk:
 
     def entries(self, ticket: TicketId) -> tuple[DeskEntry, ...]:
         """List a ticket's entries in the order they came."""
-        with self._reading() as connection:
-            rows = connection.execute(
-                "select kind, author, verified, text, attachments from desk_entry"
-                " where ticket = ? order by id",
-                (ticket,),
-            ).fetchall()
+        rows = self._executor.rows(
+            "select kind, author, verified, text, attachments from desk_entry"
+            " where ticket = ? order by id",
+            (ticket,),
+        )
         return tuple(
             DeskEntry(
                 ticket=ticket,

@@ -1,27 +1,16 @@
 """Keep everything in one SQLite file, ours or the host's own (floor 6). See `SqliteStorage`."""
 
-import functools
 import os
 import sqlite3
-import threading
-import time
-import weakref
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
-from mailrouting.errors import (
-    ConfigurationError,
-    StorageError,
-    StorageUnavailableError,
-    TransactionMisuseError,
-)
+from mailrouting.errors import ConfigurationError
 from mailrouting.storage import Capability
-from mailrouting.stores._sqlite_guard import Guard
+from mailrouting.stores._sqlite_executor import SqliteExecutor
 from mailrouting.stores._values import utc_now
 from mailrouting.stores.spool import Spool
-from mailrouting.stores.sql import SqlDialect, SqlStorage, SqlValue
+from mailrouting.stores.sql import SqlDialect, SqlStorage
 
 __all__ = ["SqliteStorage"]
 
@@ -43,277 +32,6 @@ _CAPABILITIES = frozenset(
         Capability.GUARDED_TRANSACTION,
     }
 )
-
-_RETRY_SECONDS = 0.01
-
-# The primary result codes that may pass by themselves or by the operator's hand, and what to do.
-_AWAY = {
-    sqlite3.SQLITE_BUSY: "Look for a long write transaction, or raise busy_timeout_seconds.",
-    sqlite3.SQLITE_LOCKED: "Look for a statement of a write hook that was left unfinished.",
-    sqlite3.SQLITE_FULL: "Free some disk space.",
-    sqlite3.SQLITE_IOERR: "Look at the disk and at the system's log.",
-    sqlite3.SQLITE_CANTOPEN: "Check that the folder exists and may be written to.",
-    sqlite3.SQLITE_READONLY: "Check that file and folder may be written to.",
-    sqlite3.SQLITE_NOMEM: "Free some memory.",
-    sqlite3.SQLITE_PROTOCOL: "Keep the file on a local disk.",
-    sqlite3.SQLITE_INTERRUPT: "",
-}
-
-
-def _error_for(error: sqlite3.Error) -> StorageError:
-    code = getattr(error, "sqlite_errorcode", None)
-    hint = _AWAY.get(code & 0xFF) if isinstance(code, int) else None
-    if hint is None:
-        return StorageError(f"SQLite failed: {error}")
-    return StorageUnavailableError(f"SQLite is busy or away: {error}", hint=hint)
-
-
-@contextmanager
-def _translated() -> Generator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _error_for(error) from error
-
-
-def _nothing() -> int:
-    return 0
-
-
-class _Handle:
-    """One thread's connection; the lock keeps `close` from pulling it away."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-        self.lock = threading.RLock()
-        self.guard: Guard | None = None
-        self.begun = False
-        # A thread that ends takes its connection with it.
-        self.close = weakref.finalize(self, connection.close)
-        self.close.atexit = False
-        self.is_idle()
-
-    def is_idle(self) -> bool:
-        """Tell whether no statement is half run, so that nothing holds on to an old snapshot."""
-        try:
-            # SQLite refuses to replace a function while any statement runs; nothing else tells.
-            self.connection.create_function("mailrouting_idle", 0, _nothing)
-        except sqlite3.Error:
-            return False
-        return True
-
-
-# SQLite keeps a table of locks in the process. After a fork the child believes that it holds what
-# its parent holds: its commits vanish when the parent closes, even those of a new connection.
-# So no connection of ours is open while the process forks.
-_OPEN: "weakref.WeakSet[_SqliteExecutor]" = weakref.WeakSet()
-
-
-@functools.cache
-def _watch_forks() -> None:
-    def before() -> None:
-        for executor in list(_OPEN):
-            executor.before_fork()
-
-    def in_parent() -> None:
-        for executor in list(_OPEN):
-            executor.after_fork()
-
-    def in_child() -> None:
-        for executor in list(_OPEN):
-            executor.after_fork_in_child()
-
-    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
-
-
-class _SqliteExecutor:
-    def __init__(
-        self, path: str, *, busy_timeout_seconds: float, clock: Callable[[], datetime]
-    ) -> None:
-        self._path = path
-        self._busy_timeout_seconds = busy_timeout_seconds
-        self._local = threading.local()
-        self._lock = threading.Lock()
-        self._handles: set[weakref.ref[_Handle]] = set()
-        self._forked_inside: tuple[_Handle, ...] = ()
-        self._closed = False
-        self.now = clock
-        _watch_forks()
-        _OPEN.add(self)
-
-    def _connect(self) -> sqlite3.Connection:
-        # We say BEGIN and COMMIT ourselves. Another thread only ever closes it.
-        connection = sqlite3.connect(
-            self._path,
-            timeout=self._busy_timeout_seconds,
-            isolation_level=None,
-            check_same_thread=False,
-            # A cached statement would not be authorised again within one run of a hook.
-            cached_statements=0,
-        )
-        try:
-            mode = self._turn_to_wal(connection)
-            # A commit that the server is told about must survive power loss.
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA fullfsync = ON")
-            connection.execute("PRAGMA foreign_keys = ON")
-        except BaseException:
-            connection.close()
-            raise
-        if mode != "wal":
-            connection.close()
-            raise StorageError(
-                f"SQLite keeps journal mode {mode!r} for {self._path}",
-                hint="Keep the file on a local disk that allows shared memory.",
-            )
-        return connection
-
-    def _turn_to_wal(self, connection: sqlite3.Connection) -> str:
-        """Return the journal mode: of two that turn a new file at once SQLite refuses one, unwaited."""
-        deadline = time.monotonic() + self._busy_timeout_seconds
-        while True:
-            try:
-                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            except sqlite3.OperationalError as error:
-                if (
-                    error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY
-                    or time.monotonic() > deadline
-                ):
-                    raise
-                time.sleep(_RETRY_SECONDS)
-            else:
-                return str(mode)
-
-    def _handle(self) -> _Handle:
-        handle: _Handle | None = getattr(self._local, "handle", None)
-        if self._forked_inside:
-            raise StorageUnavailableError(
-                "the process was forked inside a transaction, and this is the child",
-                hint="Do not fork inside a hook, or open the file only in the child.",
-            )
-        if self._closed and not (handle is not None and handle.begun):
-            raise StorageUnavailableError("the storage is closed")
-        if handle is None or not handle.close.alive:
-            with self._lock, _translated():
-                handle = _Handle(self._connect())
-                self._handles = {ref for ref in self._handles if ref() is not None}
-                self._handles.add(weakref.ref(handle))
-            self._local.handle = handle
-        return handle
-
-    @contextmanager
-    def _held(self) -> Generator[_Handle]:
-        """Hold the thread's connection, open."""
-        while True:
-            handle = self._handle()
-            with handle.lock:
-                # A fork in another thread may have closed it just now.
-                if handle.close.alive or self._closed:
-                    yield handle
-                    return
-
-    def _alive(self) -> list[_Handle]:
-        return [handle for ref in self._handles if (handle := ref()) is not None]
-
-    def before_fork(self) -> None:
-        """Close every connection; those of other threads when their transactions are over."""
-        own: _Handle | None = getattr(self._local, "handle", None)
-        self._lock.acquire()
-        for handle in self._alive():
-            if handle is own and handle.begun:
-                continue
-            with handle.lock:
-                handle.close()
-
-    def after_fork(self) -> None:
-        """Go on in the parent."""
-        self._lock.release()
-
-    def after_fork_in_child(self) -> None:
-        """Go on in the child, which has one thread; refuse if it was born inside a transaction."""
-        self._lock = threading.Lock()
-        # Kept, because not even closing them is safe here.
-        self._forked_inside = tuple(handle for handle in self._alive() if handle.close.alive)
-
-    def execute(self, sql: str, parameters: Sequence[SqlValue]) -> None:
-        self.rows(sql, parameters)
-
-    def execute_many(self, sql: str, parameters: Sequence[Sequence[SqlValue]]) -> None:
-        if parameters:
-            self._run(lambda cursor: cursor.executemany(sql, parameters))
-
-    def rows(self, sql: str, parameters: Sequence[SqlValue]) -> Sequence[tuple[Any, ...]]:
-        return self._run(lambda cursor: cursor.execute(sql, parameters))
-
-    def _run(self, run: Callable[[sqlite3.Cursor], sqlite3.Cursor]) -> list[tuple[Any, ...]]:
-        with self._held() as handle:
-            connection = handle.connection
-            # A host may have set its own factories on the connection.
-            text_factory, connection.text_factory = connection.text_factory, str
-            try:
-                cursor = connection.cursor()
-                cursor.row_factory = None
-                return run(cursor).fetchall()
-            except sqlite3.Error as error:
-                raise _error_for(error) from error
-            finally:
-                connection.text_factory = text_factory
-
-    @contextmanager
-    def begin(self) -> Generator[None]:
-        with self._held() as handle:
-            if handle.guard is not None:
-                handle.guard.refuse("changed the storage that is storing its outcome")
-                raise handle.guard.misuse()
-            # At once: a transaction that starts by reading may find the lock taken when it writes.
-            self.execute("BEGIN IMMEDIATE", ())
-            handle.begun = True
-            try:
-                yield
-                self.execute("COMMIT", ())
-            except BaseException as error:
-                _roll_back(handle)
-                if isinstance(error, TransactionMisuseError):
-                    # Whatever the hook did to the connection goes with it.
-                    handle.close()
-                raise
-            finally:
-                handle.begun = False
-                if handle.close.alive and not handle.is_idle():
-                    # A cursor that a hook kept half read would show this thread the past for ever.
-                    handle.close()
-
-    @contextmanager
-    def savepoint(self) -> Generator[sqlite3.Connection]:
-        handle = self._handle()
-        handle.guard = Guard(handle.connection)
-        try:
-            with handle.guard.watch() as connection:
-                yield connection
-        finally:
-            handle.guard = None
-
-    def close(self) -> None:
-        own: _Handle | None = getattr(self._local, "handle", None)
-        if own is not None and own.guard is not None:
-            own.guard.refuse("closed the storage that is storing its outcome")
-            raise own.guard.misuse()
-        self._closed = True
-        with self._lock:
-            handles = self._alive()
-        if not self._forked_inside:
-            for handle in handles:
-                # Waits for what another thread has begun.
-                with handle.lock:
-                    handle.close()
-
-
-def _roll_back(handle: _Handle) -> None:
-    try:
-        if handle.connection.in_transaction:
-            handle.connection.execute("ROLLBACK")
-    except sqlite3.Error:
-        handle.close()
 
 
 class SqliteStorage(SqlStorage[sqlite3.Connection]):
@@ -359,7 +77,7 @@ class SqliteStorage(SqlStorage[sqlite3.Connection]):
             raise ConfigurationError(
                 f"{name!r} names no file", hint="Use MemoryStorage to keep nothing."
             )
-        executor = _SqliteExecutor(name, busy_timeout_seconds=busy_timeout_seconds, clock=clock)
+        executor = SqliteExecutor(name, busy_timeout_seconds=busy_timeout_seconds, clock=clock)
         super().__init__(
             executor,
             _DIALECT,
