@@ -230,6 +230,8 @@ def address_key(text: str) -> str:
     >>> address_key("Jane@BÜCHER.example") == address_key("jane@xn--bcher-kva.example")
     True
     """
+    if _PLAIN.fullmatch(text):
+        return text.lower()
     address = AddrSpec.try_parse(text)
     return text.casefold() if address is None else address.key
 

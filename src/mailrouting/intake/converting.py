@@ -11,7 +11,8 @@ import attrs
 
 from mailrouting.directory import Directory
 from mailrouting.errors import HookError, MailroutingError, TransactionMisuseError
-from mailrouting.hooks import FindsByKey, HelpDesk, Prepares, RecordsBounces, Rule
+from mailrouting.hooks import HelpDesk, Rule
+from mailrouting.intake.abilities import finds_by_key, prepares, records_bounces
 from mailrouting.intake.calling import calling, hook_error, storable
 from mailrouting.intake.drafting import conclusion, draft_for, idempotency_key, overruled
 from mailrouting.intake.explaining import explain
@@ -108,7 +109,7 @@ class Converter(Generic[Tx]):
     def _prepare(
         self, draft: TicketDraft | EntryDraft
     ) -> TicketDraft | EntryDraft | TryLater | Verdict:
-        if not isinstance(self.desk, Prepares):
+        if not prepares(self.desk):
             return draft
         with calling("prepare"):
             prepared = self.desk.prepare(draft)
@@ -171,12 +172,12 @@ class Converter(Generic[Tx]):
         return self.desk.add_entry(decision.ticket, draft, tx)
 
     def _record_bounces(self, message: Message, tx: Tx) -> None:
-        if isinstance(self.desk, RecordsBounces):
-            cast("RecordsBounces[Tx]", self.desk).record_bounces(message.bounces, tx)
+        if records_bounces(self.desk):
+            self.desk.record_bounces(message.bounces, tx)
 
     def _written_before(self, key: str) -> Written | None:
         # Always asked: an attempt that was given back is not counted, yet may have written.
-        if not isinstance(self.desk, FindsByKey):
+        if not finds_by_key(self.desk):
             return None
         with calling("lookup"):
             earlier = self.desk.lookup(key)

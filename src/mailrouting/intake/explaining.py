@@ -7,7 +7,8 @@ import attrs
 
 from mailrouting.directory import Directory
 from mailrouting.errors import HookError
-from mailrouting.hooks import FindsByNumber, HelpDesk, KnowsPeople, Rule, RuleContext
+from mailrouting.hooks import HelpDesk, Rule, RuleContext
+from mailrouting.intake.abilities import finds_by_number, knows_people
 from mailrouting.intake.calling import calling, storable
 from mailrouting.reading import Helpers, Kind, MailSource, Message, Reader, ReadingLimits, read
 from mailrouting.records import Decision, Role, ThreadRecord, TicketId, TicketState, Verdict
@@ -114,7 +115,7 @@ def explain(
 def _tickets_by_number(
     message: Message, desk: HelpDesk[Tx], policy: RoutingPolicy
 ) -> dict[str, TicketId]:
-    if not isinstance(desk, FindsByNumber):
+    if not finds_by_number(desk):
         return {}
     found: dict[str, TicketId] = {}
     for number in subject_numbers(message, pattern=policy.number_pattern):
@@ -126,7 +127,7 @@ def _tickets_by_number(
 
 
 def _role(message: Message, desk: HelpDesk[Tx]) -> Role:
-    if not isinstance(desk, KnowsPeople) or message.from_ is None:
+    if not knows_people(desk) or message.from_ is None:
         return Role.UNKNOWN
     with calling("role_of"):
         return desk.role_of(message.from_.address)

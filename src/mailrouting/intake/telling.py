@@ -4,7 +4,8 @@ import logging
 
 import attrs
 
-from mailrouting.hooks import Event, Observes
+from mailrouting.hooks import Event
+from mailrouting.intake.abilities import observes
 
 __all__ = ["Teller"]
 
@@ -46,7 +47,7 @@ class Teller:
                 detail,
                 extra={"account_id": account_id, "event": event.value, "detail": detail},
             )
-        if not isinstance(self.desk, Observes):
+        if not observes(self.desk):
             return
         try:
             self.desk.observe(account_id, event, detail)

@@ -188,16 +188,15 @@ class SqliteExecutor:
             self._local.handle = handle
         return handle
 
-    @contextmanager
-    def _held(self) -> Generator[_Handle]:
-        """Hold the thread's connection, open."""
+    def _hold(self) -> _Handle:
+        """Return the thread's connection, open, with its lock; the caller gives the lock back."""
         while True:
             handle = self._handle()
-            with handle.lock:
-                # A fork in another thread may have closed it just now.
-                if handle.close.alive or self._closed:
-                    yield handle
-                    return
+            handle.lock.acquire()
+            # A fork in another thread may have closed it just now.
+            if handle.close.alive or self._closed:
+                return handle
+            handle.lock.release()
 
     def _alive(self) -> list[_Handle]:
         return [handle for ref in self._handles if (handle := ref()) is not None]
@@ -230,14 +229,16 @@ class SqliteExecutor:
             self._run(lambda cursor: cursor.executemany(sql, parameters))
 
     def rows(self, sql: str, parameters: Sequence[SqlValue]) -> Sequence[tuple[Any, ...]]:
-        with self._held() as handle:
+        handle = self._hold()
+        try:
             if handle.begun:
                 return self._run(lambda cursor: cursor.execute(sql, parameters))
-            try:
-                reader = handle.reader or self._open_reader(handle)
-                return reader.execute(sql, parameters).fetchall()
-            except sqlite3.Error as error:
-                raise _error_for(error) from error
+            reader = handle.reader or self._open_reader(handle)
+            return reader.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise _error_for(error) from error
+        finally:
+            handle.lock.release()
 
     def _open_reader(self, handle: _Handle) -> sqlite3.Connection:
         """Open the connection for questions outside of transactions: to prepare them is most of them.
@@ -255,22 +256,24 @@ class SqliteExecutor:
         return reader
 
     def _run(self, run: Callable[[sqlite3.Cursor], sqlite3.Cursor]) -> list[tuple[Any, ...]]:
-        with self._held() as handle:
-            connection = handle.connection
+        handle = self._hold()
+        connection, text_factory = handle.connection, handle.connection.text_factory
+        try:
             # A host may have set its own factories on the connection.
-            text_factory, connection.text_factory = connection.text_factory, str
-            try:
-                cursor = connection.cursor()
-                cursor.row_factory = None
-                return run(cursor).fetchall()
-            except sqlite3.Error as error:
-                raise _error_for(error) from error
-            finally:
-                connection.text_factory = text_factory
+            connection.text_factory = str
+            cursor = connection.cursor()
+            cursor.row_factory = None
+            return run(cursor).fetchall()
+        except sqlite3.Error as error:
+            raise _error_for(error) from error
+        finally:
+            connection.text_factory = text_factory
+            handle.lock.release()
 
     @contextmanager
     def begin(self) -> Generator[None]:
-        with self._held() as handle:
+        handle = self._hold()
+        try:
             if handle.guard is not None:
                 handle.guard.refuse("changed the storage that is storing its outcome")
                 raise handle.guard.misuse()
@@ -291,6 +294,8 @@ class SqliteExecutor:
                 if handle.close.alive and not handle.is_idle():
                     # A cursor that a hook kept half read would show this thread the past for ever.
                     handle.close()
+        finally:
+            handle.lock.release()
 
     @contextmanager
     def savepoint(self) -> Generator[sqlite3.Connection]:

@@ -20,8 +20,11 @@ __all__ = [
 ]
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
+
+
 def _to_text(values: object) -> str:
-    return json.dumps(values, ensure_ascii=True, separators=(",", ":"))
+    return _ENCODER.encode(values)
 
 
 def failure_to_text(failure: Failure) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Self, TypeVar, overload
+from typing import Self, TypeVar, cast, overload
 
 import attrs
 
@@ -85,11 +85,18 @@ def refuse_unstorable(value: object) -> None:
         if value.tzinfo is None:
             raise ValueError(f"time without a zone cannot be stored: {value!r}")
     elif isinstance(value, tuple | list | frozenset):
-        for item in value:  # pyright: ignore[reportUnknownVariableType]
-            refuse_unstorable(item)  # pyright: ignore[reportUnknownArgumentType]
+        _refuse_each(value)  # pyright: ignore[reportUnknownArgumentType]
     else:
-        for field in getattr(kind, "__attrs_attrs__", ()):
-            refuse_unstorable(getattr(value, field.name))
+        _refuse_each(getattr(value, one.name) for one in getattr(kind, "__attrs_attrs__", ()))
+
+
+def _refuse_each(values: Iterable[object]) -> None:
+    for value in values:
+        kind = type(value)
+        if kind is str:
+            _refuse_text(cast("str", value))
+        elif kind not in _STORABLE:
+            refuse_unstorable(value)
 
 
 def _refuse_text(text: str) -> None:
