@@ -1,5 +1,6 @@
 """Choose the text and the HTML body among a mail's parts (RFC 2046 §5.1.4)."""
 
+import functools
 import re
 from collections.abc import Sequence
 
@@ -20,6 +21,7 @@ __all__ = ["Bodies", "choose_bodies", "disposition_of", "part_text"]
 
 # What a browser looks at before it decides (WHATWG HTML, "prescan").
 _META_WITHIN = 1024
+_LONGEST_KNOWN_LABEL = 40
 _META = re.compile(
     rb"<meta\s[^>]{0,200}?charset\s{0,9}=\s{0,9}[\"']?([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE
 )
@@ -67,14 +69,7 @@ def choose_bodies(budget: Budget, parts: Sequence[Part], guess: GuessCharset | N
         group = groups.setdefault(alternative if alternative >= 0 else index, _Group())
         label = _label(part, content)
         decoded = _decoded(content, label, budget.report, guess)
-        charsets.append(
-            TextCharset(
-                content_type=part.media.full,
-                declared=label or None,
-                codec=decoded.codec,
-                step=decoded.step,
-            )
-        )
+        charsets.append(_charset(part.media.full, label, decoded))
         text = _lines(decoded.text)
         if part.media.full == "text/html":
             group.html.append(text)
@@ -103,6 +98,18 @@ def part_text(raw: MailSource, part: Part, report: Report, *, most: int | None =
     else:
         content = measure(raw, part, report).beginning(most)
     return _lines(_decoded(content, _label(part, content), report, None).text)
+
+
+def _charset(content_type: str, label: str, decoded: Decoded) -> TextCharset:
+    is_short = len(label) <= _LONGEST_KNOWN_LABEL and len(content_type) <= _LONGEST_KNOWN_LABEL
+    known = _known_charset if is_short else _known_charset.__wrapped__
+    return known(content_type, label, decoded.codec, decoded.step)
+
+
+# The same few values describe nearly all texts: a pure function, bounded, of short words only.
+@functools.lru_cache(maxsize=128)
+def _known_charset(content_type: str, label: str, codec: str, step: CharsetStep) -> TextCharset:
+    return TextCharset(content_type=content_type, declared=label or None, codec=codec, step=step)
 
 
 def _label(part: Part, content: bytes) -> str:
@@ -142,9 +149,12 @@ def disposition_of(part: Part) -> str:
 def _alternative(parts: Sequence[Part], index: int) -> int:
     """Return the index of the outermost multipart/alternative around a part, or -1."""
     found = -1
-    while (index := parts[index].parent) >= 0:
-        if parts[index].media.full == "multipart/alternative":
+    index = parts[index].parent
+    while index >= 0:
+        part = parts[index]
+        if part.media.full == "multipart/alternative":
             found = index
+        index = part.parent
     return found
 
 

@@ -9,8 +9,7 @@ import enum
 import functools
 import re
 from collections.abc import Callable
-
-import attrs
+from typing import NamedTuple
 
 __all__ = [
     "CharsetStep", "Decoded", "GuessCharset", "codec_for", "decode", "decode_text",
@@ -82,8 +81,7 @@ class CharsetStep(enum.Enum):
     FALLBACK = "fallback"
 
 
-@attrs.frozen
-class Decoded:
+class Decoded(NamedTuple):
     """Hold a decoded text, the codec that was used, and by which step it was found."""
 
     text: str

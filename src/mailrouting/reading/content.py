@@ -23,6 +23,7 @@ _MEDIUM = 1024 * 1024
 _WHITE = b"\r\n \t"
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(set(range(256)) - set(_LETTERS + b"="))
+_PADDED = (2, 3)  # how many letters of a last group stand before its padding
 _LINE = re.compile(rb"([^\r\n]*+)(?:\r\n|\r|\n|\Z)")
 _LAST_LINES = frozenset({b"end", b"`", b""})
 # A short line of uuencode may stand for 45 zeros: so far more than was sent may come of it.
@@ -150,22 +151,14 @@ def _clean_size(source: MailSource, start: int, end: int) -> int | None:
     for position in range(start, end, _SLICE):
         piece = source[position : min(position + _SLICE, end)]
         others = piece.translate(None, _LETTERS)
-        padding = others.translate(None, _WHITE)
-        if padding:
-            return _size_with_end(source[position:end], letters)
         letters += len(piece) - len(others)
+        if odd := others.translate(None, _WHITE):
+            # Only padding can be right, and only at the end: it fills the last group.
+            if not odd.startswith(b"=") or letters % 4 not in _PADDED:
+                return None
+            rest = source[position + piece.index(b"=") : end].translate(None, _WHITE)
+            return letters * 3 // 4 if rest == b"=" * (4 - letters % 4) else None
     return letters // 4 * 3 if letters % 4 == 0 else None
-
-
-def _size_with_end(tail: bytes, before: int) -> int | None:
-    """Return the size when the tail is letters and then padding; so many letters stand before."""
-    text = tail.translate(None, _WHITE)
-    data = text.rstrip(b"=")
-    size = before + len(text)
-    padding = len(text) - len(data)
-    if padding > 2 or size % 4 or data.translate(None, _LETTERS):  # noqa: PLR2004
-        return None
-    return size // 4 * 3 - padding
 
 
 def _broken_base64(source: MailSource, start: int, end: int) -> bytes:

@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, KeysView
 from itertools import chain
 
-from mailrouting.reading.limits import ReadingLimits
+from mailrouting.reading.limits import DEFAULT, ReadingLimits
 from mailrouting.reading.message import Defect, MailSource
 
-__all__ = ["HeaderBlock", "read_header"]
+__all__ = ["HeaderBlock", "plain_header", "read_header"]
 
 Report = Callable[[Defect], None]
 
@@ -104,6 +104,12 @@ def read_header(
     """
     plain = _plain_header(data, start, end, limits=limits, is_top=is_top)
     return plain or _any_header(data, start, end, limits=limits, report=report, is_top=is_top)
+
+
+def plain_header(block: bytes) -> HeaderBlock | None:
+    """Read a part's short header with its blank line; None for one that is not plain."""
+    header = _plain_header(block, 0, len(block), limits=DEFAULT, is_top=False)
+    return HeaderBlock(header.fields, header.body_start) if header else None
 
 
 def _plain_header(

@@ -13,7 +13,7 @@ from mailrouting.reading.header_block import HeaderBlock
 from mailrouting.reading.headers import decode_value
 from mailrouting.reading.message import HeaderAddress, Kind
 from mailrouting.reading.parameters import MediaType
-from mailrouting.reading.reports import Reports
+from mailrouting.reading.reports import NO_REPORTS, Reports
 
 __all__ = ["Judgement", "is_mail_system", "judge_kind"]
 
@@ -32,6 +32,8 @@ _AUTOMATIC_NAMES = frozenset(
     for name in ("auto-submitted", "x-auto-response-suppress", *_REPLY_FIELDS, *_WORD_FIELDS)
 ) - {b"delivered-to"}
 _LIST_NAMES = frozenset(name.encode() for name in (*_LIST_FIELDS, *_PRECEDENCE_FIELDS))
+_SIGN_NAMES = _AUTOMATIC_NAMES | _LIST_NAMES
+_MAY_SAY_AUTORESPONDER = re.compile(rb"autoresponder|=[?]|\x1b", re.IGNORECASE)
 _BULK = frozenset({"list", "bulk", "junk"})
 _NO = frozenset({"", "no", "false", "none", "0"})
 _DAEMON = re.compile(
@@ -85,7 +87,10 @@ class Judgement:
     signs: tuple[str, ...]
 
 
-@attrs.frozen(kw_only=True)
+_PERSONAL = Judgement(Kind.PERSONAL, ())
+
+
+@attrs.define(kw_only=True)
 class _Evidence:
     """Hold what the header shows, prepared once."""
 
@@ -150,6 +155,10 @@ def judge_kind(
         returns_mail=returns_mail,
         recipients=recipients,
     )
+    return _PERSONAL if _shows_nothing(evidence, return_path) else _judged(evidence, return_path)
+
+
+def _judged(evidence: _Evidence, return_path: str | None) -> Judgement:
     found = [
         *_report_signs(evidence),
         *_bounce_signs(evidence, return_path),
@@ -159,6 +168,23 @@ def judge_kind(
     ]
     kind = next((kind for kind, _ in found if kind is not None), Kind.PERSONAL)
     return Judgement(kind, tuple(dict.fromkeys(sign for _, sign in found)))
+
+
+def _shows_nothing(evidence: _Evidence, return_path: str | None) -> bool:
+    """Tell cheaply, of most mail, that no sign can be in it."""
+    if evidence.has_any(_SIGN_NAMES) or evidence.media.sub == "report":
+        return False
+    if evidence.reports is not NO_REPORTS or return_path in ("", "null"):
+        return False
+    if return_path and is_mail_system(return_path):
+        return False
+    if evidence.sender and (_is_named_as_daemon(evidence.sender) or _weak_signs(evidence)):
+        return False
+    if _DAEMON.match(evidence.local_part) or "bounce" in "\n".join(evidence.recipients).lower():
+        return False
+    if any(map(_MAY_SAY_AUTORESPONDER.search, evidence.header.all(b"delivered-to"))):
+        return False
+    return _AUTO_SUBJECT.match(evidence.subject) is None
 
 
 def is_mail_system(address: str) -> bool:
@@ -203,9 +229,8 @@ def _bounce_signs(evidence: _Evidence, return_path: str | None) -> _Signs:
         by_sender.append("The reverse-path is null (Return-Path: <>).")
     elif return_path and is_mail_system(return_path):
         by_sender.append("Its reverse-path is that of a mail system.")
-    name = evidence.sender.name if evidence.sender else ""
     is_daemon = _DAEMON.match(evidence.local_part) is not None
-    if is_daemon or (_may_hold(name, _DAEMON_NAME_WORDS) and _DAEMON_NAME.search(name)):
+    if is_daemon or (evidence.sender and _is_named_as_daemon(evidence.sender)):
         by_sender.append("It comes from a mail system, not from a person.")
     if evidence.report_type in ("delivery-status", "delivery-notification"):
         by_sender.append("Its Content-Type says delivery status.")
@@ -236,6 +261,11 @@ def _bounce_signs(evidence: _Evidence, return_path: str | None) -> _Signs:
     if by_sender and by_content and not is_reply and not _says_replied(evidence):
         return [(Kind.BOUNCE, sign) for sign in signs]
     return [(None, sign) for sign in by_sender]
+
+
+def _is_named_as_daemon(sender: HeaderAddress) -> bool:
+    name = sender.name
+    return _may_hold(name, _DAEMON_NAME_WORDS) and _DAEMON_NAME.search(name) is not None
 
 
 def _says_replied(evidence: _Evidence) -> bool:

@@ -197,7 +197,7 @@ class ReplyView:
         return self._of(SpanKind.SIGNATURE)
 
     def _of(self, kind: SpanKind) -> str:
-        return "".join(self.text[s.start : s.end] for s in self.spans if s.kind is kind).strip()
+        return "".join([self.text[s.start : s.end] for s in self.spans if s.kind is kind]).strip()
 
 
 @attrs.frozen(kw_only=True)

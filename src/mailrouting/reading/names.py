@@ -61,7 +61,7 @@ def safe_name(name: str, *, content_type: str, taken: set[str]) -> str:
     'passwd.txt'
     """
     visible = _visible(name[:2000])
-    base = re.split(r"[/\\]", visible.rstrip(" ./\\"))[-1]
+    base = visible.rstrip(" ./\\").replace("\\", "/").rpartition("/")[2]
     base = _FORBIDDEN.sub("_", base).strip(" .")
     if not base:
         base = "attachment" + _EXTENSIONS.get(content_type, ".bin")
@@ -89,8 +89,9 @@ def _numbered(stem: str, extension: str, taken: set[str]) -> str:
     def candidate(number: int) -> str:
         return _shortened(stem, f" ({number})" if number > 1 else "", extension)
 
-    if candidate(1).casefold() not in taken:
-        return candidate(1)
+    first = candidate(1)
+    if first.casefold() not in taken:
+        return first
     last, free = 1, 2
     while candidate(free).casefold() in taken:
         last, free = free, free * 2

@@ -202,20 +202,18 @@ def may_begin(lines: Sequence[str]) -> tuple[set[int], set[int]]:
         The lines that a marker, a quoted header or an attribution may begin on; and those that
         only an attribution may begin on, because it would end in a colon some lines below.
     """
-    here: set[int] = set()
-    above: set[int] = set()
-    for index, line in enumerate(lines):
-        if ":" in line or "：" in line:
-            here.add(index)
-            above.update(_may_lead_to(lines, index))
-        # What begins with a letter, quoted or not, begins with no mark.
-        elif (
-            len(line) >= _SHORTEST_MARK
-            and not line.lstrip("> ")[:1].isalpha()
-            and _MARK.match(line)
-        ):
-            here.add(index)
-    return here, above
+    colons = [index for index, line in enumerate(lines) if ":" in line or "：" in line]
+    above = {index for colon in colons for index in _may_lead_to(lines, colon)}
+    # What begins with a letter, quoted or not, begins with no mark.
+    marks = [
+        index
+        for index, line in enumerate(lines)
+        if not line[:1].isalpha()
+        and len(line) >= _SHORTEST_MARK
+        and not line.lstrip("> ")[:1].isalpha()
+        and _MARK.match(line)
+    ]
+    return {*colons, *marks}, above
 
 
 def _may_lead_to(lines: Sequence[str], colon: int) -> Iterator[int]:
@@ -259,7 +257,7 @@ def attribution_length(lines: Sequence[str], start: int) -> int:
     first = lines[start][:LONGEST_LINE]
     if not first.strip():
         return 0
-    if _DATE_AND_NAME.fullmatch(first):
+    if not first[:1].isalpha() and _DATE_AND_NAME.fullmatch(first):
         return 1
     joined = first
     length = 1

@@ -5,6 +5,7 @@ Spans of the text, line by line; nothing is cut out. In doubt a line is visible.
 
 import re
 from collections.abc import Sequence
+from itertools import groupby
 
 from mailrouting.reading.message import ReplyView, Span, SpanKind
 from mailrouting.reading.quote_marks import (
@@ -18,6 +19,8 @@ from mailrouting.reading.quote_marks import (
 
 __all__ = ["view_reply"]
 
+# Looking a member up in its class takes as long as a call.
+_VISIBLE, _QUOTED, _SIGNATURE = SpanKind.VISIBLE, SpanKind.QUOTED, SpanKind.SIGNATURE
 _MOST_LINES = 2000
 _LONGEST_SIGNATURE = 30
 _QUOTED_LINE = re.compile(r"[ \t]{0,3}>")
@@ -48,7 +51,7 @@ def view_reply(text: str, *, longest: int) -> ReplyView:
         return ReplyView()
     lines = text[:longest].split("\n", _MOST_LINES)
     looked_at = lines[:_MOST_LINES]
-    kinds = [SpanKind.VISIBLE] * len(lines)
+    kinds = [_VISIBLE] * len(lines)
     _mark_quotes(looked_at, kinds)
     _mark_signature(looked_at, kinds)
     return ReplyView(text, _spans(text, lines, kinds))
@@ -58,11 +61,15 @@ def _mark_quotes(lines: Sequence[str], kinds: list[SpanKind]) -> None:
     index = 0
     is_attributed = False
     here, above = may_begin(lines)
-    while index < len(lines):
-        may_mark = index in here
-        length = attribution_length(lines, index) if may_mark or index in above else 0
+    for begin in sorted(here | above):
+        if begin < index:
+            continue
+        if is_attributed:
+            _mark_each_quoted_line(lines, kinds, index, begin)
+        index = begin
+        length = attribution_length(lines, index)
         if length:
-            begin, index = index, index + length
+            index += length
             if not _marked_quote_follows(lines, index):
                 _mark(kinds, begin, len(lines))
                 return
@@ -70,14 +77,14 @@ def _mark_quotes(lines: Sequence[str], kinds: list[SpanKind]) -> None:
             index = _mark_quoted_lines(lines, kinds, index)
             is_attributed = True
             continue
-        if may_mark and _earlier_mail_begins(lines, index):
+        if begin in here and _earlier_mail_begins(lines, index):
             if _QUOTED_LINE.match(lines[index]):
                 index = _mark_quoted_lines(lines, kinds, index)
                 continue
-            begin = _behind_header(lines, index)
-            if begin and not any(line.strip() for line in lines[:index]):
+            behind = _behind_header(lines, index)
+            if behind and not any(line.strip() for line in lines[:index]):
                 # The mail is nothing but a forwarded one: its text is what there is to see.
-                _mark(kinds, 0, begin)
+                _mark(kinds, 0, behind)
                 return
             if _marked_quote_follows(lines, index + 1):
                 _mark(kinds, index, index + 1)
@@ -85,10 +92,17 @@ def _mark_quotes(lines: Sequence[str], kinds: list[SpanKind]) -> None:
                 continue
             _mark(kinds, index, len(lines))
             return
-        if is_attributed and _is_quoted(lines[index]):
-            _mark(kinds, index, index + 1)
-        index += 1
+    if is_attributed:
+        _mark_each_quoted_line(lines, kinds, index, len(lines))
     _mark_trailing_quote(lines, kinds)
+
+
+def _mark_each_quoted_line(
+    lines: Sequence[str], kinds: list[SpanKind], start: int, end: int
+) -> None:
+    for index in range(start, end):
+        if _is_quoted(lines[index]):
+            kinds[index] = _QUOTED
 
 
 def _earlier_mail_begins(lines: Sequence[str], index: int) -> bool:
@@ -115,18 +129,20 @@ def _behind_header(lines: Sequence[str], index: int) -> int:
 def _marked_quote_follows(lines: Sequence[str], index: int) -> bool:
     while index < len(lines) and not lines[index].strip():
         index += 1
-    return index < len(lines) and _QUOTED_LINE.match(lines[index]) is not None
+    return index < len(lines) and _is_quoted(lines[index])
 
 
 def _is_quoted(line: str) -> bool:
-    return line.startswith(">") or _QUOTED_LINE.match(line) is not None
+    return line.startswith(">") or (
+        line.startswith((" ", "\t")) and _QUOTED_LINE.match(line) is not None
+    )
 
 
 def _mark_quoted_lines(lines: Sequence[str], kinds: list[SpanKind], index: int) -> int:
     """Mark lines with `>` and blank lines between them; return the first line behind them."""
     begin = end = index
     while index < len(lines):
-        if lines[index][:1] == ">" or _is_quoted(lines[index]):
+        if _is_quoted(lines[index]):
             end = index + 1
         elif lines[index].strip() and not _is_wrapped(lines, index):
             break
@@ -150,21 +166,19 @@ def _mark_trailing_quote(lines: Sequence[str], kinds: list[SpanKind]) -> None:
     """Mark a block of `>` at the end; one that is answered below stays, as its context."""
     index = len(lines)
     while index and (
-        not lines[index - 1].strip()
-        or kinds[index - 1] is SpanKind.QUOTED
-        or _QUOTED_LINE.match(lines[index - 1])
+        not lines[index - 1].strip() or kinds[index - 1] is _QUOTED or _is_quoted(lines[index - 1])
     ):
         index -= 1
-    if any(_QUOTED_LINE.match(line) for line in lines[index:]) and index:
+    if index and any(map(_is_quoted, lines[index:])):
         _mark(kinds, index, len(lines))
 
 
 def _mark_signature(lines: Sequence[str], kinds: list[SpanKind]) -> None:
     end = len(lines)
-    while end and (kinds[end - 1] is SpanKind.QUOTED or not lines[end - 1].strip()):
+    while end and (kinds[end - 1] is _QUOTED or not lines[end - 1].strip()):
         end -= 1
     for index in range(end - 1, max(end - _LONGEST_SIGNATURE, 0) - 1, -1):
-        if kinds[index] is SpanKind.QUOTED:
+        if kinds[index] is _QUOTED:
             break
         line = lines[index]
         if (
@@ -172,15 +186,11 @@ def _mark_signature(lines: Sequence[str], kinds: list[SpanKind]) -> None:
             and _SIGNATURE_MARK.fullmatch(line)
             and any(line.strip() for line in lines[:index])
         ):
-            _mark(kinds, index, end, SpanKind.SIGNATURE)
+            _mark(kinds, index, end, _SIGNATURE)
             end = index
-    while (
-        end > 1
-        and kinds[end - 1] is not SpanKind.QUOTED
-        and _is_farewell_of_a_device(lines[end - 1])
-    ):
+    while end > 1 and kinds[end - 1] is not _QUOTED and _is_farewell_of_a_device(lines[end - 1]):
         end -= 1
-        kinds[end] = SpanKind.SIGNATURE
+        kinds[end] = _SIGNATURE
 
 
 def _is_farewell_of_a_device(line: str) -> bool:
@@ -189,19 +199,19 @@ def _is_farewell_of_a_device(line: str) -> bool:
     return len(line) <= _LONGEST_DEVICE_LINE and _DEVICE.match(line) is not None
 
 
-def _mark(kinds: list[SpanKind], start: int, end: int, kind: SpanKind = SpanKind.QUOTED) -> None:
+def _mark(kinds: list[SpanKind], start: int, end: int, kind: SpanKind = _QUOTED) -> None:
     kinds[start:end] = [kind] * (end - start)
 
 
 def _spans(text: str, lines: Sequence[str], kinds: Sequence[SpanKind]) -> tuple[Span, ...]:
     spans: list[Span] = []
     position = first = 0
-    for index in range(1, len(lines) + 1):
-        if index == len(lines) or kinds[index] is not kinds[first]:
-            size = sum(map(len, lines[first:index])) + index - first  # with their line ends
-            start, position = position, min(position + size, len(text))
-            spans.append(Span(kinds[first], start, position))
-            first = index
+    for kind, same in groupby(kinds):
+        end = first + len(list(same))
+        size = sum(map(len, lines[first:end])) + end - first  # with their line ends
+        start, position = position, min(position + size, len(text))
+        spans.append(Span(kind, start, position))
+        first = end
     if position < len(text):
-        spans.append(Span(SpanKind.VISIBLE, position, len(text)))
+        spans.append(Span(_VISIBLE, position, len(text)))
     return tuple(spans)

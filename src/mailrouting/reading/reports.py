@@ -14,7 +14,7 @@ from mailrouting.reading.limits import ReadingLimits
 from mailrouting.reading.message import BounceReport, MailSource
 from mailrouting.reading.scan import Part
 
-__all__ = ["Reports", "find_original", "read_reports"]
+__all__ = ["NO_REPORTS", "Reports", "find_original", "read_reports"]
 
 _DELIVERY = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _DISPOSITION = frozenset(
@@ -57,7 +57,7 @@ class Reports:
     reported_id: str | None = None
 
 
-_NOTHING = Reports()
+NO_REPORTS = Reports()
 
 
 def read_reports(
@@ -80,7 +80,7 @@ def read_reports(
         report: Called with each defect.
         trusts_any_place: True for a mail from a mail system, which may use another multipart.
     """
-    found = _NOTHING
+    found = NO_REPORTS
     for part in parts:
         kind = part.media.full
         if kind not in _KINDS or not (trusts_any_place or _is_in_place(parts, part)):

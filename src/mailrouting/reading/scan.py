@@ -4,15 +4,20 @@ A multipart's parts are found by its boundary lines alone (RFC 2046 §5.1.1). A 
 (message/rfc822) stays one part: what stands in it is not this mail.
 """
 
+import functools
+import re
+
 import attrs
 
-from mailrouting.reading.header_block import HeaderBlock, Report, read_header
+from mailrouting.reading.header_block import HeaderBlock, Report, plain_header, read_header
 from mailrouting.reading.limits import ReadingLimits
 from mailrouting.reading.message import Defect, MailSource
 from mailrouting.reading.parameters import MediaType, parse_media_type
 
 __all__ = ["Part", "scan"]
 
+_LONGEST_KNOWN = 200
+_OWN_TO_A_MAIL = re.compile(rb"boundary|name|<")
 _LONGEST_DELIMITER = 300  # a boundary line with its trailing white space
 
 
@@ -55,6 +60,8 @@ def scan(raw: MailSource, *, limits: ReadingLimits, report: Report) -> list[Part
     boundaries: dict[bytes, int] = {}
     _open(0, parts, open_parts, boundaries, limits=limits, report=report)
     position = top.start
+    header_limits = (limits.header_bytes, limits.header_fields, limits.value_bytes)
+    is_roomy = min(header_limits) >= _LONGEST_KNOWN
     while open_parts:
         found = _next_delimiter(raw, position, boundaries)
         if found is None:
@@ -74,12 +81,40 @@ def scan(raw: MailSource, *, limits: ReadingLimits, report: Report) -> list[Part
             parts.append(Part(rest, MediaType(), position, end, owner, opaque=True))
             break
         parts[owner].children += 1
-        header = read_header(raw, position, end, limits=limits, report=report)
         is_digest = parts[owner].media.full == "multipart/digest"
+        leaf = _leaf(raw, position, end, parent=owner) if is_roomy and not is_digest else None
+        if leaf:
+            parts.append(leaf)
+            position = leaf.start
+            continue
+        header = read_header(raw, position, end, limits=limits, report=report)
         parts.append(_part(raw, header, end, parent=owner, is_digest=is_digest))
         position = header.body_start
         _open(len(parts) - 1, parts, open_parts, boundaries, limits=limits, report=report)
     return parts
+
+
+def _leaf(raw: MailSource, start: int, end: int, *, parent: int) -> Part | None:
+    """Return a part that begins as parts of most mail do; None for any other."""
+    stop = raw.find(b"\r\n\r\n", start, start + _LONGEST_KNOWN)
+    block = raw[start : stop + 4] if stop >= 0 else b""
+    known = _known_leaf(block) if block and not _OWN_TO_A_MAIL.search(block) else None
+    if known is None:
+        return None
+    header, media = known
+    return Part(header, media, start + header.body_start, end, parent)
+
+
+# The same few headers begin nearly all text parts. A pure function of a short block; what is kept
+# is bounded, and holds nothing that is a mail's own: no boundary, no name, no id.
+@functools.lru_cache(maxsize=128)
+def _known_leaf(block: bytes) -> tuple[HeaderBlock, MediaType] | None:
+    """Return the header of a leaf, and its Content-Type; None for what is not plain."""
+    header = plain_header(block)
+    if header is None:
+        return None
+    media = parse_media_type(header.first(b"content-type"))
+    return None if media.main == "multipart" else (header, media)
 
 
 def _part(raw: MailSource, header: HeaderBlock, end: int, *, parent: int, is_digest: bool) -> Part:
