@@ -89,3 +89,17 @@ def test_a_fault_in_a_later_field_is_a_defect(monkeypatch: pytest.MonkeyPatch):
     assert second.forwarded is None
     assert second.priority is first.priority
     assert second.defects == first.defects
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        RAW, b"", b"\r\n\r\nbody", b"Subject: x\r\n\r\n", b"From: a@b\r\nFrom: c@d\r\n\r\n",
+        b"From: x@y.z <a@b>\r\nDate: never\r\n\r\n", b"From: a@b\r\nTo: c@d\r\nTo: e@f\r\n\r\n",
+        b"To:" + b" a@b," * 300 + b"\r\nContent-Type: multipart/mixed\r\n\r\n",
+    ],
+)  # fmt: skip
+def test_one_defect_is_told_as_all_are(raw):
+    """Asking for one defect gives the same answer as looking for it among all of them."""
+    for defect in Defect:
+        assert read(raw).has_defect(defect) == (defect in read(raw).defects)

@@ -28,6 +28,7 @@ from mailrouting.reading import (
     identify,
     parse_authentication_results,
     read,
+    remainder,
 )
 from mailrouting.records import (
     Action,
@@ -378,6 +379,29 @@ def test_what_cannot_be_read_is_set_aside(raw):
     assert step(decision, "reading") == ["unreadable"]
     fault = attrs.evolve(mail(), defects=(Defect.READER_FAULT,))
     assert run(fault).action is Action.QUARANTINE
+
+
+def test_what_routing_does_not_read_sets_no_mail_aside(monkeypatch):
+    """Deciding reads neither the reply nor what was forwarded, so their faults do not count."""
+
+    def fail(*_args, **_options):
+        raise RecursionError
+
+    monkeypatch.setattr(remainder, "view_reply", fail)
+    monkeypatch.setattr(remainder, "find_forwarded", fail)
+    message = mail()
+    assert run(message).action is Action.OPEN
+    assert Defect.READER_FAULT in message.defects
+
+
+def test_a_fault_in_what_routing_reads_sets_the_mail_aside(monkeypatch):
+    """A sender that the reader failed on is not taken for no sender."""
+
+    def fail(*_args, **_options):
+        raise RecursionError
+
+    monkeypatch.setattr(remainder.People, "first", fail)
+    assert run(mail()).action is Action.QUARANTINE
 
 
 def test_a_bounce_of_known_mail_names_its_ticket():

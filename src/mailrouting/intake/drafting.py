@@ -113,7 +113,7 @@ def draft_for(
 
 
 def _notice(message: Message, row: IntakeRow) -> str:
-    if Defect.SIZE_LIMIT not in message.defects:
+    if not message.has_defect(Defect.SIZE_LIMIT):
         return ""
     return f"The mail has {row.size:_} octets and is too large: only its header was read."
 
@@ -145,7 +145,7 @@ def conclusion(message: Message, decision: Decision, written: Written | None) ->
     """Return what to store once the host has written."""
     ticket = written.ticket if written else None
     kind = _OUTCOMES[decision.action]
-    if kind in _TICKETED and Defect.SIZE_LIMIT in message.defects:
+    if kind in _TICKETED and message.has_defect(Defect.SIZE_LIMIT):
         kind = OutcomeKind.OVERSIZED
     outcome = Outcome(
         kind=kind,

@@ -89,6 +89,10 @@ class Decoded(NamedTuple):
     step: CharsetStep
 
 
+# Looking a member up in its class takes as long as a call.
+_DECLARED, _UTF_8 = CharsetStep.DECLARED, CharsetStep.UTF_8
+
+
 @functools.cache
 def _table() -> dict[str, str]:
     table: dict[str, str] = {}
@@ -158,15 +162,15 @@ def decode_text(data: bytes, label: str | None, guess: GuessCharset | None = Non
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError:
-            return Decoded(data.decode("cp1252", "replace"), "cp1252", CharsetStep.DECLARED)
+            return Decoded(data.decode("cp1252", "replace"), "cp1252", _DECLARED)
         is_ascii = len(text) == len(data)
-        return Decoded(text, "utf-8", CharsetStep.DECLARED if is_ascii else CharsetStep.UTF_8)
+        return Decoded(text, "utf-8", _DECLARED if is_ascii else _UTF_8)
     try:
-        return Decoded(_decode_with(data, codec, "strict"), codec, CharsetStep.DECLARED)
+        return Decoded(_decode_with(data, codec, "strict"), codec, _DECLARED)
     except (UnicodeDecodeError, ValueError):
         pass
     try:
-        return Decoded(data.decode("utf-8"), "utf-8", CharsetStep.UTF_8)
+        return Decoded(data.decode("utf-8"), "utf-8", _UTF_8)
     except UnicodeDecodeError:
         guessed = _guessed(data, guess)
     if guessed:
@@ -203,7 +207,7 @@ def _undeclared(data: bytes, guess: GuessCharset | None) -> Decoded:
         text = data.decode("iso2022-jp-2", "replace")
         return Decoded(text, "iso2022-jp-2", CharsetStep.GUESSED)
     try:
-        return Decoded(data.decode("utf-8"), "utf-8", CharsetStep.UTF_8)
+        return Decoded(data.decode("utf-8"), "utf-8", _UTF_8)
     except UnicodeDecodeError:
         guessed = _guessed(data, guess)
     # cp1252 leaves five bytes undefined: they become U+FFFD.

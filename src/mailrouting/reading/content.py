@@ -46,6 +46,11 @@ _ENCODINGS = {
 }  # fmt: skip
 
 
+# Looking a member up in its class takes as long as a call.
+_IDENTITY, _BASE64 = _Encoding.IDENTITY, _Encoding.BASE64
+_QUOTED_PRINTABLE = _Encoding.QUOTED_PRINTABLE
+
+
 @attrs.frozen
 class Content:
     """Hold where a body stands; `bytes()` decodes it, anew each time.
@@ -77,9 +82,11 @@ class Content:
 def content_of(source: MailSource, part: Part, report: Report) -> bytes:
     """Return the decoded bytes of a part; never raises."""
     encoding = _encoding(part, report)
-    if encoding in (_Encoding.IDENTITY, _Encoding.QUOTED_PRINTABLE):
+    if encoding is _IDENTITY:
+        return source[part.start : part.end]
+    if encoding is _QUOTED_PRINTABLE:
         return _decoded(source, part.start, part.end, encoding)
-    if encoding is _Encoding.BASE64 and part.end - part.start <= _SMALL:
+    if encoding is _BASE64 and part.end - part.start <= _SMALL:
         # The common case: one pass over clean lines finds their faults too.
         try:
             body = source[part.start : part.end].translate(None, _WHITE)

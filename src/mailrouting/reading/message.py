@@ -7,7 +7,7 @@ never a path, a template, a header field or a proof.
 import enum
 import mmap
 from datetime import datetime
-from typing import SupportsBytes, TypeAlias
+from typing import Protocol, SupportsBytes, TypeAlias
 
 import attrs
 
@@ -248,6 +248,12 @@ class BounceReport:
     reason: str = ""
 
 
+class _KnowsDefects(Protocol):
+    """Be what a `Message` that `read` made has its postponed fields from."""
+
+    def has_defect(self, defect: Defect) -> bool: ...
+
+
 @attrs.frozen(kw_only=True)
 class Message(OnDemand):
     """Hold one mail, understood as far as possible.
@@ -331,6 +337,18 @@ class Message(OnDemand):
     def raw(self) -> bytes:
         """Return the mail's bytes, unchanged."""
         return bytes(self._raw)
+
+    def has_defect(self, defect: Defect) -> bool:
+        """Tell whether the mail has a defect, reading no more of it than that takes.
+
+        It is `defect in message.defects`, but for `READER_FAULT`: that tells whether the reader
+        failed on what was asked for so far.
+
+        >>> Message(raw=b"", defects=(Defect.BARE_CR,)).has_defect(Defect.BARE_CR)
+        True
+        """
+        pending: _KnowsDefects | None = getattr(self, "_pending", None)
+        return pending.has_defect(defect) if pending else defect in self.defects
 
     def header(self, name: str) -> tuple[str, ...]:
         """Return all values of a header field, topmost first.

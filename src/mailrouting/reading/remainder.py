@@ -33,6 +33,7 @@ from mailrouting.reading.scan import Part
 __all__ = ["Remainder"]
 
 _ONCE = (b"subject", b"to", b"cc", b"message-id", b"date", b"content-type", b"sender", b"reply-to")
+_MET_LATE = frozenset({Defect.BAD_DATE, Defect.TEXT_LIMIT, Defect.ADDRESS_LIMIT})
 _DELIVERY_NAMES = frozenset({b"delivered-to", b"x-original-to", b"envelope-to"})
 _PRIORITY_WORDS = {
     "1": Priority.HIGH,
@@ -82,6 +83,14 @@ class Remainder:
                 self.has_failed = True
                 self.known[name] = attrs.fields_dict(Message)[name].default
         return self.known[name]
+
+    def has_defect(self, defect: Defect) -> bool:
+        """Tell whether the mail has a defect; of `READER_FAULT`, what is known by now."""
+        if defect is Defect.READER_FAULT:
+            return self.has_failed
+        if defect in _MET_LATE:
+            return defect in self._all_defects()
+        return defect in self.defects or defect in _header_defects(self.header, self.people)
 
     def _all_defects(self) -> tuple[Defect, ...]:
         for name in _READERS:

@@ -80,7 +80,10 @@ def decide(
 
 def _unreadable(case: Case) -> Decision | None:
     message = case.message
-    if Defect.READER_FAULT in message.defects or not message.header_fields:
+    # What is postponed and read below must be read before it is asked whether the reader failed.
+    _ = (message.sender, message.suppress_responses)
+    has_no_header = message.from_ is None and not message.header_fields
+    if message.has_defect(Defect.READER_FAULT) or has_no_header:
         because = "it has no header that can be read"
         case.note("reading", "unreadable", because)
         return case.end(Action.QUARANTINE, because)

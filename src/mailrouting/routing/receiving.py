@@ -62,7 +62,7 @@ def authenticity(message: Message, account: EmailAccount) -> tuple[Authenticity,
     trusted = account.trusted_authentication
     if trusted is None:
         return Authenticity.UNPROVED, "the account trusts no server's Authentication-Results"
-    if Defect.AMBIGUOUS_FROM in message.defects or message.from_ is None:
+    if message.has_defect(Defect.AMBIGUOUS_FROM) or message.from_ is None:
         return Authenticity.UNPROVED, "From names no single sender"
     if not message.authentication_results:
         return Authenticity.UNPROVED, "there is no Authentication-Results field"

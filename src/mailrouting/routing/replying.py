@@ -109,7 +109,7 @@ def _link(case: Case, ticket: TicketId, because: str) -> None:
 
 def _participates(case: Case, state: TicketState) -> bool:
     sender = case.message.from_
-    if sender is None or Defect.AMBIGUOUS_FROM in case.message.defects:
+    if sender is None or case.message.has_defect(Defect.AMBIGUOUS_FROM):
         return False
     if case.people.role is Role.AGENT and case.authenticated:
         return True

@@ -39,11 +39,11 @@ def may_autorespond(
     row = copies.row
     for forbidden, because in (
         (row is not None and row.is_backlog, "it lay there before this mailbox was fetched from"),
-        (Defect.SIZE_LIMIT in message.defects, "the mail is too large to be read whole"),
+        (message.has_defect(Defect.SIZE_LIMIT), "the mail is too large to be read whole"),
         (not account.defaults.autorespond, "the account's defaults say no"),
         (message.kind is not Kind.PERSONAL, f"the mail is no person's: {message.kind.value}"),
         (message.from_ is None, "there is no From"),
-        (Defect.AMBIGUOUS_FROM in message.defects, "From names no single sender"),
+        (message.has_defect(Defect.AMBIGUOUS_FROM), "From names no single sender"),
         (message.return_path is None, "there is no Return-Path, and guessing one may loop"),
         (message.return_path == "", "the reverse-path is null"),
         (bool(_NO_RESPONSE_WANTED & message.suppress_responses), "the sender asks for none"),
