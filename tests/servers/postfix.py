@@ -10,6 +10,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import smtplib
 import socket
 import socketserver
@@ -154,9 +155,12 @@ class PostfixServer:
         subprocess.run([tool, "-c", self._root / "etc", "-f"], check=True, timeout=30)
 
     def stop(self):
-        """Stop the process that was started, and remove its folder."""
-        self._process.terminate()
+        """Stop what was started, and remove its folder."""
+        # The script that was called only waits for the master, which would outlive it.
+        master = int((self._root / "queue" / "pid" / "master.pid").read_text())
+        os.kill(master, signal.SIGTERM)
         self._process.wait(timeout=30)
+        self.wait_for("the log has ended")
         shutil.rmtree(self._root, ignore_errors=True)
 
 
