@@ -67,6 +67,7 @@ class _Handle:
         self.lock = threading.RLock()
         self.guard: Guard | None = None
         self.begun = False
+        self.has_written = False
         self._connections = [connection]
         # A thread that ends takes its connections with it.
         self.close = weakref.finalize(self, _close_each, self._connections)
@@ -231,7 +232,8 @@ class SqliteExecutor:
     def rows(self, sql: str, parameters: Sequence[SqlValue]) -> Sequence[tuple[Any, ...]]:
         handle = self._hold()
         try:
-            if handle.begun:
+            # Until our transaction writes, what it sees is what all see, for nobody else may write.
+            if handle.begun and (handle.has_written or not sql.startswith("SELECT")):
                 return self._run(lambda cursor: cursor.execute(sql, parameters))
             reader = handle.reader or self._open_reader(handle)
             return reader.execute(sql, parameters).fetchall()
@@ -257,6 +259,7 @@ class SqliteExecutor:
 
     def _run(self, run: Callable[[sqlite3.Cursor], sqlite3.Cursor]) -> list[tuple[Any, ...]]:
         handle = self._hold()
+        handle.has_written = True
         connection, text_factory = handle.connection, handle.connection.text_factory
         try:
             # A host may have set its own factories on the connection.
@@ -279,7 +282,7 @@ class SqliteExecutor:
                 raise handle.guard.misuse()
             # At once: a transaction that starts by reading may find the lock taken when it writes.
             self.execute("BEGIN IMMEDIATE", ())
-            handle.begun = True
+            handle.begun, handle.has_written = True, False
             try:
                 yield
                 self.execute("COMMIT", ())
@@ -300,7 +303,7 @@ class SqliteExecutor:
     @contextmanager
     def savepoint(self) -> Generator[sqlite3.Connection]:
         handle = self._handle()
-        handle.guard = Guard(handle.connection)
+        handle.guard, handle.has_written = Guard(handle.connection), True
         try:
             with handle.guard.watch() as connection:
                 yield connection
