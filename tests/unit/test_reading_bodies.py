@@ -357,6 +357,7 @@ def test_safe_names_are_unique_without_regard_to_case():
         ("<head><meta charset=x><body>yes", "yes"),
         ('<div style="display: none">no</div>yes', "yes"),
         ("<p hidden>no</p>yes", "yes"),
+        ('<p style="-webkit-backface-visibility: hidden">yes</p>', "yes"),
         ('<div style="display:none"><p>lost?', "lost?"),
         ("<!-- no --> yes", "yes"),
         ("<!-- no > yes", "yes"),

@@ -318,3 +318,18 @@ def test_line_of_megabytes_is_read():
     """A line has no longest length (ecosystem study, §d)."""
     message = read_in_time(HEAD + b"\r\n" + b"x" * 20_000_000)
     assert len(message.text) == 20_000_000
+
+
+def test_many_open_links_around_one_long_line():
+    """Thousands of nested links that end together cost no more than their number."""
+    raw = b"From: a@b.example\r\nContent-Type: text/html\r\n\r\n"
+    links = 1990
+    read_in_time(raw + b"<a href=http://b.example>" * links + b"x<q>" * 240_000 + b"</a>" * links)
+
+
+def test_a_refusal_that_names_many_recipients_is_judged_once():
+    """The one reason of a bounce whose header names many addresses is looked for once."""
+    field = b"X-Failed-Recipients: " + b", ".join(b"p%d@b.example" % n for n in range(190))
+    text = b"550 5.1.1 user unknown, not p@b.example\r\n" * 290
+    head = b"From: MAILER-DAEMON@b.example\r\nReturn-Path: <>\r\nSubject: failure notice\r\n"
+    read_in_time(head + b"\r\n".join([field] * 20) + b"\r\n\r\n" + text)

@@ -398,3 +398,14 @@ def test_a_postmaster_who_writes_about_failed_mail_is_a_person():
     )
     assert message.kind is Kind.PERSONAL
     assert message.automatic_signs
+
+
+@pytest.mark.parametrize("local_part", ["mailmasters", "postofficer", "postmasterly"])
+def test_an_address_that_only_begins_like_a_mail_systems_is_a_persons(local_part):
+    """A longer word is another name: a refusal in the subject makes no bounce of it."""
+    raw = (
+        f"From: Shop <{local_part}@shop.example>\r\nReturn-Path: <{local_part}@shop.example>\r\n"
+        "To: help@desk.example\r\nSubject: My order was rejected\r\n\r\n"
+        "Why was it rejected? Ask bob@shop.example.\r\n"
+    )
+    assert read(raw.encode()).kind is Kind.PERSONAL

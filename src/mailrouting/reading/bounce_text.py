@@ -5,11 +5,14 @@ Lines and their number are bounded; every pattern is bounded too.
 """
 
 import re
+from collections.abc import Sequence
+
+import attrs
 
 from mailrouting.reading.bounce_reasons import gives_reason, judge, says_delayed
 from mailrouting.reading.message import BounceReport
 
-__all__ = ["bounces_in_text", "looks_like_bounce", "quotes_refusal", "report_for"]
+__all__ = ["bounces_in_text", "looks_like_bounce", "quotes_refusal", "reports_for"]
 
 _MOST_LINES = 300
 _LONGEST_LINE = 1000
@@ -132,10 +135,15 @@ def _named(
     return strong or dict(list(weak.items())[:1])
 
 
-def report_for(address: str, text: str) -> BounceReport:
-    """Report on an address that a header names, with the reason that the text gives."""
+def reports_for(addresses: Sequence[str], text: str) -> tuple[BounceReport, ...]:
+    """Report on addresses that a header names, with the one reason that the text gives."""
+    if not addresses:
+        return ()
     whole = "\n".join(_before_original(text))
-    return _report(address, whole, whole)
+    report = _report("", whole, whole)
+    return tuple(
+        attrs.evolve(report, recipient=_PROTOCOL.sub("", address)) for address in addresses
+    )
 
 
 def _before_original(text: str) -> list[str]:

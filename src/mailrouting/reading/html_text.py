@@ -27,6 +27,8 @@ _SPACE = re.compile(
 _RULE = "-" * 20
 _UNDOES_NOTHING = frozenset({"", "paragraph", "block"})
 _MOST_OPEN = 2000
+_LONGEST_SHOWN = 100
+"""Pieces of a link's text in which its target is looked for."""
 _DROPPED = frozenset({"script", "style", "head", "title", "noscript", "template", "object", "svg"})
 _PARAGRAPH = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "pre", "table"})
 _BLOCK = _PARAGRAPH | frozenset(
@@ -232,7 +234,9 @@ class _Scanner:
         page = self.page
         if not target.lower().startswith(("http://", "https://")) or len(target) > 2000:  # noqa: PLR2004
             return
-        shown = "".join(page.current[int(pieces) :]) if int(lines) == len(page.lines) else "x"
+        # Bounded: many links may be open around one long line.
+        shown = "".join(page.current[int(pieces) :][:_LONGEST_SHOWN])
+        shown = shown if int(lines) == len(page.lines) else "x"
         bare = target.partition("://")[2].rstrip("/")
         if shown.strip() and bare not in shown:
             page.text(f" ({target})")

@@ -19,7 +19,7 @@ _LONGEST_TAG = 65536
 _RAW = frozenset({"script", "style", "title", "textarea", "xmp"})
 _VOID = frozenset({"br", "hr", "img", "input", "meta", "link", "area", "base", "col", "wbr"})
 _HIDDEN = re.compile(
-    r"display\s{0,9}:\s{0,9}none|visibility\s{0,9}:\s{0,9}hidden|mso-hide\s{0,9}:\s{0,9}all",
+    r"(?<![-\w])(?:display\s{0,9}:\s{0,9}none|visibility\s{0,9}:\s{0,9}hidden|mso-hide\s{0,9}:\s{0,9}all)",
     re.IGNORECASE,
 )
 # What `_HIDDEN` and `hidden` have in common; a number may stand for a letter of theirs.

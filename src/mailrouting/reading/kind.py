@@ -39,7 +39,7 @@ _NO = frozenset({"", "no", "false", "none", "0"})
 _DAEMON = re.compile(
     r"(?:mailer[-_.]?daemon|post[-_.]?master|mail[-_.]?daemon|mdaemon|mail-?delivery[a-z-]{0,20}|mmdf"
     r"|smtp-?gateway|(?:root|daemon)$|bounces?$|autobounce|microsoftexchange[0-9a-f]{0,40}|no-?reply-bounce"
-    r"|mail[-_.]?administrator|postoffice|mailmaster)",
+    r"|mail[-_.]?administrator|postoffice|mailmaster)(?![a-z])",
     re.IGNORECASE,
 )
 _DAEMON_NAME = re.compile(

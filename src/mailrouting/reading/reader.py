@@ -4,7 +4,7 @@ import attrs
 
 from mailrouting.reading.attachments import list_attachments
 from mailrouting.reading.bodies import choose_bodies
-from mailrouting.reading.bounce_text import bounces_in_text, report_for
+from mailrouting.reading.bounce_text import bounces_in_text, reports_for
 from mailrouting.reading.budget import Budget
 from mailrouting.reading.charsets import GuessCharset
 from mailrouting.reading.header_addresses import parse_addresses
@@ -190,7 +190,7 @@ def _bounces(
     named = [value for value in header.all(b"x-failed-recipients") if value]
     addresses = [one.address for value in named for one in parse_addresses(value)[0]]
     if addresses:
-        return tuple(report_for(address, text) for address in addresses)
+        return reports_for(addresses, text)
     own = frozenset(
         one.address.lower()
         for one in (*people.read(b"from"), *people.read(b"to"), *people.read(b"cc"))
@@ -198,5 +198,5 @@ def _bounces(
     found = bounces_in_text(text, own=own)
     if not found and reports.original:
         to = [one for value in reports.original.all(b"to") for one in parse_addresses(value)[0]]
-        found = tuple(report_for(one.address, text) for one in to[:1])
+        found = reports_for([one.address for one in to[:1]], text)
     return found
