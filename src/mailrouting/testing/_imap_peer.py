@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import contextlib
 import json
 import re
 import socket
@@ -17,18 +16,17 @@ from mailrouting.testing._imap_text import (
     quoted,
     tokens,
 )
+from mailrouting.testing._peer import Peer
 from mailrouting.testing._server_login import (
     log_in_by_name,
     log_in_by_plain,
     log_in_by_token,
 )
 from mailrouting.testing._server_state import (
-    Dropped,
     Garbage,
     MailboxState,
     Refused,
     ServerState,
-    Silence,
 )
 
 __all__ = ["ImapPeer"]
@@ -36,7 +34,6 @@ __all__ = ["ImapPeer"]
 _EXTENSIONS = ("SASL-IR", "ID", "UNSELECT", "UIDPLUS", "MOVE")
 _MECHANISMS = ("AUTH=PLAIN", "AUTH=XOAUTH2", "AUTH=OAUTHBEARER")
 _FLAGS = r"\Answered \Flagged \Deleted \Seen \Draft"
-_LONGEST_LINE = 64 * 1024
 _LITERAL = re.compile(rb"\{(\d{1,6})(\+?)\}\r\n$")
 _UID_WORDS = 2
 _UID_COMMANDS = frozenset({"SEARCH", "FETCH", "STORE", "COPY", "MOVE", "EXPUNGE"})
@@ -51,8 +48,10 @@ def _unknown(arguments: Sequence[str]) -> str:
     raise Bad
 
 
-class ImapPeer:
+class ImapPeer(Peer):
     """Serve one connection until it ends."""
+
+    LONGEST_LINE = 64 * 1024
 
     def __init__(
         self,
@@ -61,43 +60,18 @@ class ImapPeer:
         *,
         starttls: ssl.SSLContext | None,
     ) -> None:
-        self._state = state
-        self._sock = sock
-        self._file = sock.makefile("rb")
-        self._starttls = starttls
-        self._number = 0
+        super().__init__(state, sock, starttls=starttls)
         self._mailbox: MailboxState | None = None
         self._folder: OpenedFolder | None = None
-        self._out: list[bytes] = []
-        self._open = True
 
-    def serve(self) -> None:
-        """Greet, and answer commands until the client or a fault ends it."""
-        try:
-            self._number = self._state.begin_session()
-            self._say(f"* OK [CAPABILITY {self._capabilities()}] fake mail server ready")
-            self._flush()
-            while self._open:
-                self._serve_command()
-        except Dropped:
-            self._flush_half()
-        except Silence:
-            self._wait_for_the_end()
-        except (OSError, ValueError):
-            pass
-        finally:
-            self._state.end_session(self._number)
-            self._file.close()
-            with contextlib.suppress(OSError):
-                self._sock.close()
+    def _greeting(self) -> str:
+        return f"* OK [CAPABILITY {self._capabilities()}] fake mail server ready"
 
     def _line(self) -> str:
         """Read a line; literals in it become quoted strings."""
         whole = ""
         while True:
-            line = self._file.readline(_LONGEST_LINE)
-            if not line.endswith(b"\r\n"):
-                raise Dropped
+            line = self._raw_line()
             literal = _LITERAL.search(line)
             if literal is None:
                 return whole + line[:-2].decode("utf-8", "replace")
@@ -106,26 +80,6 @@ class ImapPeer:
                 self._flush()
             text = self._file.read(int(literal[1])).decode("utf-8", "replace")
             whole += line[: literal.start()].decode("utf-8", "replace") + quoted(text)
-
-    def _say(self, line: str) -> None:
-        self._out.append(line.encode() + b"\r\n")
-
-    def _flush(self) -> None:
-        out = b"".join(self._out)
-        self._out.clear()
-        self._sock.sendall(out)
-
-    def _flush_half(self) -> None:
-        """Let a connection end in the middle of what was being said."""
-        out = b"".join(self._out)
-        with contextlib.suppress(OSError):
-            self._sock.sendall(out[: len(out) // 2])
-
-    def _wait_for_the_end(self) -> None:
-        """Say nothing; read until the client goes."""
-        with contextlib.suppress(OSError):
-            while self._file.read(_LONGEST_LINE):
-                pass
 
     def _serve_command(self) -> None:
         words = tokens(self._line())
@@ -150,10 +104,8 @@ class ImapPeer:
         except (Bad, ValueError, IndexError):
             self._say(f"{tag} BAD unknown command or arguments")
         self._flush()
-        if verb == "STARTTLS" and self._starttls is not None:
-            self._sock = self._starttls.wrap_socket(self._sock, server_side=True)
-            self._file = self._sock.makefile("rb")
-            self._starttls = None
+        if verb == "STARTTLS":
+            self._begin_tls()
 
     def _handlers(self) -> dict[str, _Handler]:
         """Return the commands of this state (RFC 3501 §3)."""

@@ -2,12 +2,12 @@
 
 import base64
 import binascii
-import contextlib
 import json
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 
+from mailrouting.testing._peer import Peer
 from mailrouting.testing._pop3_drop import Maildrop, as_sent
 from mailrouting.testing._server_login import (
     log_in_by_name,
@@ -20,12 +20,10 @@ from mailrouting.testing._server_state import (
     MailboxState,
     Refused,
     ServerState,
-    Silence,
 )
 
 __all__ = ["Pop3Peer"]
 
-_LONGEST_LINE = 16 * 1024
 _MECHANISMS = ("PLAIN", "XOAUTH2", "OAUTHBEARER")
 _NOT_IN_RECORDS = frozenset({"USER", "PASS", "AUTH", "QUIT"})
 """Their records are made where they are carried out: without secrets, or as one with another."""
@@ -38,8 +36,10 @@ def _unknown(arguments: Sequence[str]) -> None:
     raise Refused("unknown command")
 
 
-class Pop3Peer:
+class Pop3Peer(Peer):
     """Serve one connection until it ends (RFC 1939, RFC 2449)."""
+
+    LONGEST_LINE = 16 * 1024
 
     def __init__(
         self,
@@ -48,44 +48,15 @@ class Pop3Peer:
         *,
         starttls: ssl.SSLContext | None,
     ) -> None:
-        self._state = state
-        self._sock = sock
-        self._file = sock.makefile("rb")
-        self._starttls = starttls
-        self._number = 0
+        super().__init__(state, sock, starttls=starttls)
         self._username = ""
         self._drop: Maildrop | None = None
-        self._out: list[bytes] = []
-        self._open = True
 
-    def serve(self) -> None:
-        """Greet, and answer commands until the client or a fault ends it."""
-        try:
-            self._number = self._state.begin_session()
-            self._say("+OK fake mail server ready")
-            self._flush()
-            while self._open:
-                self._serve_command()
-        except Dropped:
-            self._flush_half()
-        except Silence:
-            self._wait_for_the_end()
-        except (OSError, ValueError):
-            pass
-        finally:
-            self._state.end_session(self._number)
-            self._file.close()
-            with contextlib.suppress(OSError):
-                self._sock.close()
+    def _greeting(self) -> str:
+        return "+OK fake mail server ready"
 
     def _line(self) -> str:
-        line = self._file.readline(_LONGEST_LINE)
-        if not line.endswith(b"\r\n"):
-            raise Dropped
-        return line[:-2].decode("utf-8", "replace")
-
-    def _say(self, line: str) -> None:
-        self._out.append(line.encode() + b"\r\n")
+        return self._raw_line()[:-2].decode("utf-8", "replace")
 
     def _say_lines(self, text: str, lines: Iterable[str]) -> None:
         self._say_text(text, "".join(f"{line}\r\n" for line in lines).encode())
@@ -94,23 +65,6 @@ class Pop3Peer:
         """Say an answer of many lines, dots doubled (RFC 1939 §3)."""
         stuffed = (b"\r\n" + octets).replace(b"\r\n.", b"\r\n..")[2:]
         self._out.append(b"+OK %s\r\n%s.\r\n" % (text.encode(), stuffed))
-
-    def _flush(self) -> None:
-        out = b"".join(self._out)
-        self._out.clear()
-        self._sock.sendall(out)
-
-    def _flush_half(self) -> None:
-        """Let a connection end in the middle of what was being said."""
-        out = b"".join(self._out)
-        with contextlib.suppress(OSError):
-            self._sock.sendall(out[: len(out) // 2])
-
-    def _wait_for_the_end(self) -> None:
-        """Say nothing; read until the client goes."""
-        with contextlib.suppress(OSError):
-            while self._file.read(_LONGEST_LINE):
-                pass
 
     def _serve_command(self) -> None:
         verb, _, rest = self._line().partition(" ")
@@ -131,10 +85,8 @@ class Pop3Peer:
         except (ValueError, IndexError):
             self._say("-ERR wrong arguments")
         self._flush()
-        if verb == "STLS" and self._starttls is not None:
-            self._sock = self._starttls.wrap_socket(self._sock, server_side=True)
-            self._file = self._sock.makefile("rb")
-            self._starttls = None
+        if verb == "STLS":
+            self._begin_tls()
 
     def _handlers(self) -> dict[str, _Handler]:
         """Return the commands of this state (RFC 1939 §3)."""

@@ -8,10 +8,11 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from mailrouting.accounts import Endpoint, TlsMode
 from mailrouting.testing._imap_peer import ImapPeer
+from mailrouting.testing._peer import Peer
 from mailrouting.testing._pop3_peer import Pop3Peer
 from mailrouting.testing.server import FakeMailServer
 
@@ -19,12 +20,6 @@ __all__ = ["LoopbackImap", "LoopbackPop3"]
 
 _SILENCE_SECONDS = 30.0
 _HOST = "127.0.0.1"
-
-
-class _Peer(Protocol):
-    """Serve one connection."""
-
-    def serve(self) -> None: ...
 
 
 class _Loopback(abc.ABC):
@@ -101,7 +96,7 @@ class _Loopback(abc.ABC):
         self._listener = None
 
     @abc.abstractmethod
-    def _peer(self, sock: socket.socket, *, starttls: ssl.SSLContext | None) -> _Peer:
+    def _peer(self, sock: socket.socket, *, starttls: ssl.SSLContext | None) -> Peer:
         """Return what speaks the protocol."""
 
     def _accept(self, listener: socket.socket) -> None:
@@ -158,7 +153,7 @@ class LoopbackImap(_Loopback):
         starttls: Begin in plain text, and take no login before STARTTLS.
     """
 
-    def _peer(self, sock: socket.socket, *, starttls: ssl.SSLContext | None) -> _Peer:
+    def _peer(self, sock: socket.socket, *, starttls: ssl.SSLContext | None) -> Peer:
         return ImapPeer(self._server.state, sock, starttls=starttls)
 
 
@@ -182,5 +177,5 @@ class LoopbackPop3(_Loopback):
         starttls: Begin in plain text, and take no login before STLS.
     """
 
-    def _peer(self, sock: socket.socket, *, starttls: ssl.SSLContext | None) -> _Peer:
+    def _peer(self, sock: socket.socket, *, starttls: ssl.SSLContext | None) -> Peer:
         return Pop3Peer(self._server.state, sock, starttls=starttls)
