@@ -8,8 +8,14 @@ import pytest
 from mailrouting.accounts import AfterFetch, ArrivesIn, FirstRun
 from mailrouting.addresses import NamedAddress
 from mailrouting.auth import MailProtocol
-from mailrouting.errors import ConfigurationError, ConnectError, HookError, RecordNotFoundError
-from mailrouting.fetch import FetchLimits, FirstRunPreview
+from mailrouting.errors import (
+    ConfigurationError,
+    ConnectError,
+    HookError,
+    RecordNotFoundError,
+    SessionLostError,
+)
+from mailrouting.fetch import FetchLimits, FirstRunPreview, RunStatus
 from mailrouting.hooks import Event
 from mailrouting.records import Verdict, VerdictKind
 from mailrouting.testing import make_message
@@ -53,6 +59,40 @@ def test_a_preview_counts_what_the_first_run_does(world, protocol, first_run, ol
     assert (report.stored, report.too_old) == (found.would_take, found.older)
     told = [detail for _, event, detail in world.desk.events if event is Event.FIRST_RUN]
     assert told == ([f"{older} left alone, {5 - older} taken in"] if older else [])
+
+
+def test_a_first_run_on_pop3_that_broke_takes_in_nothing_old_later(world):
+    """When the first listing broke, the mails' own Received fields tell what is old."""
+    world.add(protocol=MailProtocol.POP3, first_run=FirstRun.only_new())
+    fill(world)
+    session = world.server.open_session
+    world.opener = lambda account: Unlisted(session(account))
+    assert world.run().status is RunStatus.FAILED
+    world.opener = session
+    world.clock.advance(seconds=7200)
+    dated_by_its_sender = make_message(
+        subject="new",
+        date=OLD,
+        headers={"Received": "from a by b; Mon, 2 Mar 2026 10:30:00 +0000"},
+    )
+    world.server.deliver(dated_by_its_sender, to=HELP)
+    world.server.deliver(make_message(subject="nobody stamped it", date=OLD), to=HELP)
+    report = world.run()
+    assert report.too_old == 3
+    assert sorted(world.desk.subjects) == ["new", "new 0", "new 1", "nobody stamped it"]
+
+
+class Unlisted:
+    """Be a session that ends before it lists a mail."""
+
+    def __init__(self, session):
+        self.session = session
+
+    def __getattr__(self, name):
+        return getattr(self.session, name)
+
+    def list_uids(self):
+        raise SessionLostError("the connection ended")
 
 
 def test_a_preview_says_why_it_cannot_be(world):

@@ -10,7 +10,7 @@ from mailrouting.accounts import FirstRun, FirstRunKind, InboundSettings
 from mailrouting.errors import SessionError
 from mailrouting.intake.limits import FetchLimits
 from mailrouting.intake.numbering import FIRST_GENERATION, arrivals, was_there
-from mailrouting.reading import arrived_at, identify
+from mailrouting.reading import arrived_at, identify, stamped_at
 from mailrouting.records import IntakeMail, Position, Stream, Uid
 from mailrouting.session import MailSession, RawMail
 from mailrouting.storage import Storage
@@ -108,16 +108,16 @@ class Collector:
             unknown = [uid for uid in window if uid not in known and uid not in self.passed_over]
             for is_rescan in (True, False):
                 uids = [uid for uid in unknown if self._is_rescan(uid) is is_rescan]
-                yield from self._window(uids, is_rescan=is_rescan)
+                yield from self._window(uids, is_rescan=is_rescan, is_watched=bool(known))
             if not self._budget:
                 return
         self.finished = True
 
-    def _window(self, uids: list[Uid], *, is_rescan: bool) -> Iterator[Batch]:
+    def _window(self, uids: list[Uid], *, is_rescan: bool, is_watched: bool) -> Iterator[Batch]:
         if is_rescan and uids and not self._rescans:
             self._rescans = True
             self.before_rescan()
-        old = self._old(uids)
+        old = self._old(uids, is_watched=is_watched)
         if old:
             yield Batch(old=tuple(self._position(uid) for uid in uids if uid in old))
         wanted = [uid for uid in uids if uid not in old]
@@ -132,7 +132,7 @@ class Collector:
     def _is_rescan(self, uid: Uid) -> bool:
         return self.stream.generation > FIRST_GENERATION and was_there(self.stream, uid)
 
-    def _old(self, uids: list[Uid]) -> frozenset[Uid]:
+    def _old(self, uids: list[Uid], *, is_watched: bool) -> frozenset[Uid]:
         stream = self.stream
         if stream.cutoff is None or not uids:
             return frozenset()
@@ -140,11 +140,15 @@ class Collector:
         if stream.is_new and stream.generation == FIRST_GENERATION and only_new:
             # One that comes in while we look is new.
             return frozenset(uid for uid in uids if self.uidnext is None or int(uid) < self.uidnext)
-        # Without the server's word, what came to a mailbox that we watch is new.
-        asks_header = not only_new or stream.generation > FIRST_GENERATION
+        by_header: Callable[[bytes], datetime | None] | None = arrived_at
+        if only_new and stream.generation == FIRST_GENERATION:
+            # Without the server's word, what came to a mailbox that we watch is new. Where nothing
+            # is known of a window the first run may have died before it; a sender's word is too
+            # little then to leave mail alone.
+            by_header = None if is_watched else stamped_at
         return frozenset(
             uid
-            for uid, moment in arrivals(self.session, uids, asks_header=asks_header).items()
+            for uid, moment in arrivals(self.session, uids, by_header=by_header).items()
             if moment is not None and moment < stream.cutoff
         )
 

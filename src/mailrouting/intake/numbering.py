@@ -1,6 +1,6 @@
 """Find out whether a server numbered a mailbox anew, and what that brings back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from mailrouting.accounts import AfterAction, InboundSettings
@@ -29,13 +29,22 @@ def was_there(stream: Stream, uid: Uid) -> bool:
 
 
 def arrivals(
-    session: MailSession, uids: Sequence[Uid], *, asks_header: bool
+    session: MailSession,
+    uids: Sequence[Uid],
+    *,
+    by_header: Callable[[bytes], datetime | None] | None,
 ) -> dict[Uid, datetime | None]:
-    """Return when mails arrived: by the server, or, where it does not tell, by their headers."""
+    """Return when mails arrived: by the server, or, where it does not tell, by their headers.
+
+    Args:
+        session: With the folder open.
+        uids: The mails.
+        by_header: Reads it from a header; None: what the server does not tell is not known.
+    """
     told = {info.uid: info.received_at for info in session.stat(uids)}
     silent = [uid for uid, moment in told.items() if moment is None]
-    if silent and asks_header:
-        told.update((uid, arrived_at(header)) for uid, header in session.read_headers(silent))
+    if silent and by_header is not None:
+        told.update((uid, by_header(header)) for uid, header in session.read_headers(silent))
     return told
 
 
@@ -120,7 +129,7 @@ def _strange(
 ) -> int:
     old = [
         uid
-        for uid, moment in arrivals(session, uids, asks_header=True).items()
+        for uid, moment in arrivals(session, uids, by_header=arrived_at).items()
         if (moment is None or moment < before)
         and not (moment is not None and stream.cutoff is not None and moment < stream.cutoff)
     ]

@@ -7,6 +7,7 @@ from mailrouting.intake.calling import calling
 from mailrouting.intake.collecting import cutoff
 from mailrouting.intake.numbering import arrivals
 from mailrouting.intake.reports import FirstRunPreview
+from mailrouting.reading import arrived_at
 from mailrouting.session import SessionOpener
 
 __all__ = ["preview"]
@@ -35,7 +36,7 @@ def preview(
             if inbound.first_run.kind is FirstRunKind.ONLY_NEW:
                 older += len(window)
                 continue
-            moments = arrivals(session, window, asks_header=True).values()
+            moments = arrivals(session, window, by_header=arrived_at).values()
             older += sum(moment is not None and moment < before for moment in moments)
     finally:
         session.close()

@@ -4,7 +4,7 @@
 its bytes, before it is read. Everything here is pure: no socket, no disk, no clock.
 """
 
-from mailrouting.reading.arrival import arrived_at as arrived_at
+from mailrouting.reading.arrival import arrived_at as arrived_at, stamped_at as stamped_at
 from mailrouting.reading.authentication import (
     AuthenticationResults as AuthenticationResults,
     MethodResult as MethodResult,
@@ -80,5 +80,6 @@ __all__ = [
     "identify",
     "parse_authentication_results",
     "read",
+    "stamped_at",
     "to_json_dict",
 ]

@@ -3,11 +3,11 @@
 from datetime import datetime
 
 from mailrouting.reading.dates import parse_date
-from mailrouting.reading.header_block import read_header
+from mailrouting.reading.header_block import HeaderBlock, read_header
 from mailrouting.reading.limits import DEFAULT
 from mailrouting.reading.message import Defect
 
-__all__ = ["arrived_at"]
+__all__ = ["arrived_at", "stamped_at"]
 
 
 def arrived_at(header: bytes) -> datetime | None:
@@ -22,10 +22,27 @@ def arrived_at(header: bytes) -> datetime | None:
     Args:
         header: The header section; what follows it does no harm.
     """
-    block = read_header(header, 0, len(header), limits=DEFAULT, report=_ignore, is_top=True)
-    received = block.first(b"received") or b""
-    texts = received.rpartition(b";")[2] if b";" in received else b"", block.first(b"date") or b""
-    return next(filter(None, (parse_date(text.decode("latin-1")) for text in texts)), None)
+    return stamped_at(header) or _when(_block(header).first(b"date") or b"")
+
+
+def stamped_at(header: bytes) -> datetime | None:
+    r"""Return the time in the topmost Received field; None when there is none that can be read.
+
+    >>> stamped_at(b"Date: Mon, 2 Mar 2026 09:00:00 +0000\r\n\r\n")
+
+    Args:
+        header: The header section; what follows it does no harm.
+    """
+    _, semicolon, stamp = (_block(header).first(b"received") or b"").rpartition(b";")
+    return _when(stamp) if semicolon else None
+
+
+def _block(header: bytes) -> HeaderBlock:
+    return read_header(header, 0, len(header), limits=DEFAULT, report=_ignore, is_top=True)
+
+
+def _when(text: bytes) -> datetime | None:
+    return parse_date(text.decode("latin-1"))
 
 
 def _ignore(_defect: Defect) -> None:
