@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 from mailrouting.reading import Helpers, read
 
@@ -46,6 +47,15 @@ def obedient(raw, *, limits, helpers):
     if planted is not None:
         planted()
     return read(raw, limits=limits, helpers=helpers)
+
+
+def patient(raw, *, limits, helpers):
+    """Read when somebody opens the named pipe that the subject waits for."""
+    message = read(raw, limits=limits, helpers=helpers)
+    wants, _, pipe = (message.subject or "").rpartition(" ")
+    if wants == "wait for":
+        Path(pipe).read_bytes()
+    return message
 
 
 def tells_environment(raw, *, limits, helpers):

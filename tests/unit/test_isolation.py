@@ -1,5 +1,6 @@
 """Mail that would kill, hang or exhaust who reads it does so to a child (F46)."""
 
+import os
 import pickle
 import socket
 import threading
@@ -83,21 +84,20 @@ def test_a_child_knows_no_secret_and_is_kept(monkeypatch):
     assert "SUPPORT_PASSWORD" not in one
 
 
-def test_each_thread_has_a_child_of_its_own(obedient):
-    """One mail that hangs keeps no other thread waiting."""
-    done = threading.Event()
-
-    def hang():
-        with pytest.raises(HookError):
-            obedient(make_message(subject="loop"))
-        return done.is_set()
-
-    with ThreadPoolExecutor(2) as pool:
-        hanging = pool.submit(hang)
+def test_each_thread_has_a_child_of_its_own(tmp_path):
+    """One mail that takes long keeps no other thread waiting."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with (
+        Isolation(reader="planted_readers:patient", helpers=None, search_path=[READERS]) as reader,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        waiting = pool.submit(reader, make_message(subject=f"wait for {pipe}"))
         for number in range(20):
-            assert obedient(make_message(subject=f"mail {number}")).subject == f"mail {number}"
-        done.set()
-        assert hanging.result() is True
+            assert reader(make_message(subject=f"mail {number}")).subject == f"mail {number}"
+        assert not waiting.done()
+        pipe.write_bytes(b"go on")
+        assert waiting.result().subject == f"wait for {pipe}"
 
 
 def test_limits_reach_the_child():
