@@ -112,6 +112,59 @@ def test_transfer_encodings_are_undone_as_far_as_possible(encoding, body, text):
     assert read(mail(part(b"text/plain; charset=utf-8", body, field))).text == text
 
 
+@pytest.mark.parametrize(
+    ("body", "text", "is_defect"),
+    [
+        (b"It is =\rthe printer\r\nagain", "It is the printer\nagain", True),
+        (b"It is =\r\r\nthe printer", "It is the printer", True),
+        (b"It is =\r", "It is ", True),
+        (b"It is = \t\r\nthe printer", "It is the printer", False),
+        (b"It is =\nthe printer", "It is the printer", False),
+    ],
+)
+def test_soft_line_break_loses_no_text(body, text, is_defect):
+    """A lone CR ends a line here too, and white space before a line end is none (RFC 2045 §6.7)."""
+    field = b"Content-Transfer-Encoding: quoted-printable"
+    message = read(mail(part(b"text/plain", body, field)))
+    assert message.text == text
+    assert (Defect.BAD_ENCODING in message.defects) is is_defect
+    attached = read(mail(part(b"application/x-log; name=a", body, field)))
+    assert attached.attachments[0].content.replace(b"\r", b"") == text.encode()
+    assert (Defect.BAD_ENCODING in attached.defects) is is_defect
+
+
+FOOTER = b"_______________________________________________\r\nUsers list\r\nUsers@lists.example\r\n"
+
+
+@pytest.mark.parametrize("size", [5, 40, 57, 58, 114, 171, 2000])
+@pytest.mark.parametrize("footer", [FOOTER, b"\r\n-- \r\nUnsubscribe\r\nhere, please\r\n"])
+def test_footer_behind_base64_is_text(size, footer):
+    """List servers append plain text to an encoded body: both are read, and it is a defect."""
+    body = base64.encodebytes(b"x" * size).replace(b"\n", b"\r\n") + footer
+    field = b"Content-Transfer-Encoding: base64"
+    message = read(mail(part(b"text/plain", body, field)))
+    assert message.text == "x" * size + "\n" + footer.decode().replace("\r", "")
+    assert Defect.BAD_ENCODING in message.defects
+    attached = read(mail(part(b"text/x-log; name=a", body, field))).attachments[0]
+    assert attached.content == b"x" * size + b"\r\n" + footer
+    assert attached.size == len(attached.content)
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"SGVsbG8=\r\nSGVsbG8=", "HelloHello"),
+        (base64.b64encode(b"x" * 60) + b"\r\n\r\n" + base64.b64encode(b"y" * 60), "x" * 60 + "y" * 60),
+        (b"SGVs\r\nbG8!gZnJpZW5k", "Hello friend"),
+        (b"\r\n" + base64.b64encode(b"Hello") + b"\r\n!", "Hello"),
+    ],
+)  # fmt: skip
+def test_broken_base64_is_no_footer(body, text):
+    """Text stands behind base64 only where words or a rule do."""
+    field = b"Content-Transfer-Encoding: base64"
+    assert read(mail(part(b"text/plain", body, field))).text == text
+
+
 def test_unknown_transfer_encoding_is_a_defect():
     """An unknown encoding is named."""
     field = b"Content-Transfer-Encoding: x-gzip64"

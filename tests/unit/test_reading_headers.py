@@ -1,5 +1,6 @@
 """Header fields: what `read` makes of them, and the defects it names."""
 
+import base64
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -108,6 +109,31 @@ def test_address_in_display_name_is_a_defect():
     message = read(mail(b'From: "support@corp.example" <evil@x.org>'))
     assert message.from_ == HeaderAddress("support@corp.example", "evil@x.org")
     assert Defect.ADDRESS_IN_NAME in message.defects
+
+
+@pytest.mark.parametrize(
+    "name", ["help＠corp.example", "help﹫corp.example", "\u202eelpmaxe\u202c", "\u2066help\u2069"]
+)
+def test_name_that_passes_for_an_address_is_a_defect(name):
+    """Other commercial ats, and what turns the direction of text, are marked as well (T26)."""
+    for written in (name.encode(), b"=?utf-8?b?" + base64.b64encode(name.encode()) + b"?="):
+        message = read(mail(b"From: " + written + b" <evil@x.org>"))
+        assert message.from_.address == "evil@x.org"
+        assert Defect.ADDRESS_IN_NAME in message.defects
+
+
+@pytest.mark.parametrize("name", ["Ann Lee", "Åsa Öberg", "\u200fדנה\u200f", "李雷"])
+def test_honest_names_have_no_defect(name):
+    """Letters of any script are a name, and so are the mere marks of direction."""
+    assert read(mail(f"From: {name} <ann@x.org>".encode())).defects == ()
+
+
+@pytest.mark.parametrize(
+    "value", [b"ann@x.org (Ann Lee)", b"(Ann Lee) ann@x.org", b"<ann@x.org> (Ann Lee)"]
+)
+def test_comment_is_the_name_where_there_is_no_other(value):
+    """The form that RFC 822 programs wrote names the person in a comment (RFC 5322 §3.4)."""
+    assert read(mail(b"From: " + value)).from_ == HeaderAddress("Ann Lee", "ann@x.org")
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,16 @@ def test_bounce_that_names_thousands_is_read_in_time():
 
 @pytest.mark.parametrize(
     ("encoding", "pattern"),
-    [(b"base64", b"="), (b"base64", b"A="), (b"quoted-printable", b"=\r"), (b"x-uuencode", b"M\n")],
+    [
+        (b"base64", b"="),
+        (b"base64", b"A="),
+        (b"quoted-printable", b"=\r"),
+        (b"quoted-printable", b"= "),
+        (b"base64", b"QUJD\n"),
+        (b"base64", b"QUJD\n\n"),
+        (b"base64", b"A b\n"),
+        (b"x-uuencode", b"M\n"),
+    ],
 )
 def test_hostile_encodings_are_linear(encoding, pattern):
     """No transfer encoding takes long."""
@@ -231,6 +240,13 @@ def test_internal_fault_becomes_a_defect(monkeypatch):
     message = read(b"From: a@x.org\r\n\r\nbody")
     assert message.raw == b"From: a@x.org\r\n\r\nbody"
     assert message.defects == (Defect.READER_FAULT,)
+
+
+@pytest.mark.parametrize("raw", ["From: a@x.org", None, 7, bytearray(b"From: a@x.org")])
+def test_what_is_no_mail_is_the_callers_mistake(raw):
+    """A text, nothing or bytes that may change are refused at once, with what is taken."""
+    with pytest.raises(TypeError, match="takes bytes or a memory map, not"):
+        read(raw)
 
 
 def test_every_defect_has_a_sentence():

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import copy
 import mmap
 import pickle
 import random
@@ -205,3 +206,20 @@ def test_attachment_is_a_value():
     assert hash(found) == hash(made)
     assert attrs.evolve(found, content=b"other") != made
     assert pickle.loads(pickle.dumps(found)).content == b"abc"
+
+
+def test_a_message_of_a_map_can_be_copied_and_pickled():
+    """A copy holds bytes: it needs neither the map nor its file any more."""
+    raw = mixed(attached(b"base64", base64.encodebytes(b"x" * 5000)))
+    source = mapped(raw)
+    message = read(source)
+    alone = pickle.loads(pickle.dumps(message.attachments[0]))
+    copies = [
+        pickle.loads(pickle.dumps(message)),
+        copy.copy(message),
+        copy.deepcopy(message),
+    ]
+    source.close()
+    assert alone.content == b"x" * 5000
+    for one in copies:
+        assert everything(one) == everything(read(raw))

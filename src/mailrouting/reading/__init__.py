@@ -1,6 +1,6 @@
 """Understand one mail: bytes in, a `Message` out (floor 2).
 
-`read` never raises; what is wrong with a mail is in `Message.defects`. `identify` names a mail by
+No mail makes `read` raise; what is wrong with it is in `Message.defects`. `identify` names a mail by
 its bytes, before it is read. Everything here is pure: no socket, no disk, no clock.
 """
 

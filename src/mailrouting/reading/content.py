@@ -11,6 +11,7 @@ import re
 
 import attrs
 
+from mailrouting.reading.footers import footer_start
 from mailrouting.reading.header_block import Report
 from mailrouting.reading.message import Defect, MailSource
 from mailrouting.reading.scan import Part
@@ -24,6 +25,7 @@ _WHITE = b"\r\n \t"
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(set(range(256)) - set(_LETTERS + b"="))
 _PADDED = (2, 3)  # how many letters of a last group stand before its padding
+_SOFT_BREAK = re.compile(rb"=[ \t]*+(?:\r{0,3}+\n|\r)")
 _LINE = re.compile(rb"([^\r\n]*+)(?:\r\n|\r|\n|\Z)")
 _LAST_LINES = frozenset({b"end", b"`", b""})
 # A short line of uuencode may stand for 45 zeros: so far more than was sent may come of it.
@@ -34,6 +36,7 @@ class _Encoding(enum.Enum):
     IDENTITY = enum.auto()
     BASE64 = enum.auto()
     BROKEN_BASE64 = enum.auto()
+    BASE64_WITH_FOOTER = enum.auto()
     QUOTED_PRINTABLE = enum.auto()
     UUENCODE = enum.auto()
 
@@ -69,12 +72,25 @@ class Content:
         """Return the decoded bytes."""
         return _decoded(self._source, self._start, self._end, self._encoding)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Return what a copy or a pickle holds: of a memory map, the bytes of this body."""
+        state = {field.name: getattr(self, field.name) for field in attrs.fields(Content)}
+        if not isinstance(self._source, bytes):
+            source = self._source[self._start : self._end]
+            state.update(_source=source, _start=0, _end=len(source))
+        return state
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Take what `__getstate__` returned."""
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+
     def beginning(self, size: int) -> bytes:
         """Return about as many of the first decoded bytes, without decoding the rest."""
         # No encoding takes more than three bytes for one.
         end = min(self._end, self._start + 4 * size)
         encoding = self._encoding
-        if end < self._end and encoding is _Encoding.BASE64:
+        if end < self._end and encoding in (_Encoding.BASE64, _Encoding.BASE64_WITH_FOOTER):
             encoding = _Encoding.BROKEN_BASE64  # cut off in the middle of a group
         return _decoded(self._source, self._start, end, encoding)[:size]
 
@@ -85,7 +101,9 @@ def content_of(source: MailSource, part: Part, report: Report) -> bytes:
     if encoding is _IDENTITY:
         return source[part.start : part.end]
     if encoding is _QUOTED_PRINTABLE:
-        return _decoded(source, part.start, part.end, encoding)
+        body = source[part.start : part.end]
+        _check_soft_breaks(body, report)
+        return _from_quoted_printable(body)
     if encoding is _BASE64 and part.end - part.start <= _SMALL:
         # The common case: one pass over clean lines finds their faults too.
         try:
@@ -108,6 +126,10 @@ def measure(source: MailSource, part: Part, report: Report) -> Content:
             return Content(source, start, end, encoding, size)
         report(Defect.BAD_ENCODING)
         encoding = _Encoding.BROKEN_BASE64
+        if part.media.main == "text" and footer_start(source[start:end]):
+            encoding = _Encoding.BASE64_WITH_FOOTER
+    if encoding is _QUOTED_PRINTABLE:
+        _check_soft_breaks(source[start:end], report)
     if encoding is _Encoding.UUENCODE:
         decoded, is_whole = _uudecoded(source[start:end])
         if not is_whole:
@@ -145,11 +167,35 @@ def _decoded(source: MailSource, start: int, end: int, encoding: _Encoding) -> b
         return _broken_base64(source, start, end)
     body = source[start:end]
     if encoding is _Encoding.QUOTED_PRINTABLE:
-        # a2b_qp drops what follows a lone CR: only the line ends it knows reach it.
-        return binascii.a2b_qp(body)
+        return _from_quoted_printable(body)
+    if encoding is _Encoding.BASE64_WITH_FOOTER:
+        return _with_footer(body)
     if encoding is _Encoding.UUENCODE:
         return _uudecoded(body)[0]
     return body
+
+
+def _from_quoted_printable(body: bytes) -> bytes:
+    if b"= " in body or b"=\t" in body or _has_lone_cr(body):
+        # a2b_qp takes neither white space (RFC 2045 §6.7 (3)) nor a lone CR behind `=` for a soft
+        # line break, and drops what follows that CR up to the next LF.
+        body = _SOFT_BREAK.sub(b"=\n", body)
+    return binascii.a2b_qp(body)
+
+
+def _has_lone_cr(body: bytes) -> bool:
+    return b"\r" in body and body.count(b"=\r") != body.count(b"=\r\n")
+
+
+def _check_soft_breaks(body: bytes, report: Report) -> None:
+    if _has_lone_cr(body):
+        report(Defect.BAD_ENCODING)
+
+
+def _with_footer(body: bytes) -> bytes:
+    start = footer_start(body)
+    text = binascii.a2b_base64(body[:start])
+    return text + (b"" if text.endswith(b"\n") else b"\r\n") + body[start:]
 
 
 def _clean_size(source: MailSource, start: int, end: int) -> int | None:

@@ -21,7 +21,10 @@ class Defect(enum.StrEnum):
     READER_FAULT = "reader-fault", "The reader failed on this mail; what it failed on is missing."
     SIZE_LIMIT = "size-limit", "The mail is larger than the reader looks into."
     AMBIGUOUS_FROM = "ambiguous-from", "There are several From fields or several addresses in From."
-    ADDRESS_IN_NAME = "address-in-name", "The display name of From holds another address."
+    ADDRESS_IN_NAME = (
+        "address-in-name",
+        "The display name of From holds another address, or characters that turn its direction.",
+    )
     MISSING_FROM = "missing-from", "There is no From field with an address."
     NO_HEADER = "no-header", "The mail begins without any header field."
     MBOX_LINE = "mbox-line", "An mbox separator line stands before the header."

@@ -4,6 +4,7 @@ Every text in here was written by a stranger. Names, subjects, file names and ad
 never a path, a template, a header field or a proof.
 """
 
+import copy
 import enum
 import mmap
 from datetime import datetime
@@ -261,6 +262,11 @@ class Message(OnDemand):
     Of a message that `read` made, `reply`, `forwarded` and what few hosts look at are computed when
     first asked for, from any thread; `defects` asks for all.
 
+    It can be copied and pickled; of a message that was read from a memory map, the copy holds the
+    bytes instead, so the map must be open then. `attrs.evolve(message, text=...)` changes the named
+    fields and keeps all others as they were read: `reply`, `forwarded`, `kind` and `defects` do not
+    follow a new text, nor `from_all` and `header_fields` a new `from_`.
+
     Attributes:
         raw: The mail's bytes, unchanged. Of a memory map this makes a copy each time; the map must
             be open then.
@@ -332,6 +338,18 @@ class Message(OnDemand):
     authentication_results: tuple[AuthenticationResults, ...] = ()
     defects: tuple[str, ...] = ()
     header_fields: tuple[HeaderField, ...] = attrs.field(default=(), repr=False)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return what a copy or a pickle holds: every field, and bytes instead of a memory map."""
+        state = {field.name: getattr(self, field.name) for field in attrs.fields(Message)}
+        if isinstance(self._raw, mmap.mmap):
+            state.update(_raw=self.raw, attachments=copy.deepcopy(self.attachments))
+        return state
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Take what `__getstate__` returned."""
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
 
     @property
     def raw(self) -> bytes:

@@ -1,5 +1,7 @@
 """Read one mail: bytes in, `Message` out."""
 
+import mmap
+
 import attrs
 
 from mailrouting.reading.attachments import list_attachments
@@ -36,7 +38,7 @@ _ODD_BOUNCE = "A mail system sent it, and a reader of odd bounces found recipien
 def read(
     raw: MailSource, *, limits: ReadingLimits = DEFAULT, helpers: Helpers | None = None
 ) -> Message:
-    r"""Read one mail. Pure, linear in its size, and it never raises.
+    r"""Read one mail. Pure, linear in its size, and no mail makes it raise.
 
     What is wrong with the mail is in `Message.defects`; the bytes are in `Message.raw`, always.
 
@@ -51,11 +53,21 @@ def read(
         limits: How far to look into it.
         helpers: What guesses character sets, opens winmail.dat files and reads odd bounces; see
             `mailrouting.integrations.reading_helpers`.
+
+    Raises:
+        TypeError: `raw` is neither bytes nor a memory map: the caller's mistake, not the mail's.
     """
+    _refuse_what_is_no_mail(raw)
     try:
         return _read(raw, limits, helpers or Helpers())
     except Exception:  # noqa: BLE001 - the promise is that it never raises: a fault is a defect
         return Message(raw=raw, defects=(Defect.READER_FAULT,))
+
+
+def _refuse_what_is_no_mail(raw: object) -> None:
+    if not isinstance(raw, bytes | mmap.mmap):
+        message = f"read() takes bytes or a memory map, not {type(raw).__name__}"
+        raise TypeError(message)
 
 
 def _read(raw: MailSource, limits: ReadingLimits, helpers: Helpers) -> Message:

@@ -1,5 +1,6 @@
 """Read what most mail is never asked for, when it is asked for."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
@@ -33,6 +34,9 @@ from mailrouting.reading.scan import Part
 __all__ = ["Remainder"]
 
 _ONCE = (b"subject", b"to", b"cc", b"message-id", b"date", b"content-type", b"sender", b"reply-to")
+# The other commercial ats, and what changes the direction of the text around it (UAX #9 §2). The
+# mere marks of direction (U+200E, U+200F) stand in honest names.
+_PRETENDING = re.compile("[\uff20\ufe6b\u202a-\u202e\u2066-\u2069]")
 _MET_LATE = frozenset({Defect.BAD_DATE, Defect.TEXT_LIMIT, Defect.ADDRESS_LIMIT})
 _DELIVERY_NAMES = frozenset({b"delivered-to", b"x-original-to", b"envelope-to"})
 _PRIORITY_WORDS = {
@@ -126,10 +130,15 @@ def _header_defects(header: HeaderBlock, people: People) -> Iterator[Defect]:
         or (first and _has_two_marks(first.address))
     ):
         yield Defect.AMBIGUOUS_FROM
-    if first and "@" in first.name and first.name.lower() != first.address.lower():
+    if first and _pretends(first.name) and first.name.lower() != first.address.lower():
         yield Defect.ADDRESS_IN_NAME
     if any(header.count(name) > 1 for name in _ONCE):
         yield Defect.DUPLICATE_FIELD
+
+
+def _pretends(name: str) -> bool:
+    """Tell whether a name may pass for an address: by a commercial at, or by turned text."""
+    return "@" in name or (not name.isascii() and _PRETENDING.search(name) is not None)
 
 
 def _has_two_marks(address: str) -> bool:
