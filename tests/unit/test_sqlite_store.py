@@ -259,6 +259,41 @@ def test_cached_commit_is_refused(storage, path):
     assert tickets(path) == []
 
 
+def test_what_is_compiled_between_hooks_is_refused_in_one(storage, path):
+    """A COMMIT that a host has SQLite compile outside of its hook does not pass inside."""
+    put(storage, 2)
+    first, second = claim(storage, 2)
+    kept = []
+    storage.conclude(first, lambda tx: kept.append(tx) or CONCLUSION)
+    with suppress(sqlite3.Error):
+        kept[0].execute("COMMIT")
+
+    def write(tx):
+        open_ticket(tx)
+        tx.execute("COMMIT")
+        return CONCLUSION
+
+    with pytest.raises(TransactionMisuseError):
+        storage.conclude(second, write)
+    assert tickets(path) == []
+
+
+def test_a_guard_that_a_hook_takes_away_is_there_for_the_next(storage, path):
+    """Only the hook that sets an authoriser of its own goes without ours."""
+    put(storage, 2)
+    first, second = claim(storage, 2)
+    storage.conclude(first, lambda tx: tx.set_authorizer(None) or CONCLUSION)
+
+    def write(tx):
+        open_ticket(tx)
+        tx.execute("COMMIT")
+        return CONCLUSION
+
+    with pytest.raises(TransactionMisuseError):
+        storage.conclude(second, write)
+    assert tickets(path) == []
+
+
 def test_removed_guard_is_noticed(storage, path):
     """A hook that takes the guard away and commits is found out; no outcome is stored."""
     put(storage)
@@ -509,14 +544,26 @@ def test_a_pragma_that_a_hook_forgets_is_refused(storage):
     assert storage.conclude(claimed, lambda tx: CONCLUSION) == CONCLUSION.outcome
 
 
-def test_a_cursor_that_a_hook_keeps_half_read_hides_nothing_later(path, storage):
+class OwnCursor(sqlite3.Cursor):
+    """Be a host's own cursor."""
+
+
+CURSORS = {
+    "execute()": lambda tx: tx.execute("select name from sqlite_master"),
+    "cursor()": lambda tx: tx.cursor().execute("select name from sqlite_master"),
+    "factory": lambda tx: tx.cursor(OwnCursor).execute("select name from sqlite_master"),
+}
+
+
+@pytest.mark.parametrize("read", CURSORS.values(), ids=CURSORS)
+def test_a_cursor_that_a_hook_keeps_half_read_hides_nothing_later(path, storage, read):
     """The thread sees what others write afterwards, as if the cursor had been closed."""
     put(storage)
     (claimed,) = claim(storage)
     kept = []
 
     def careless(tx):
-        kept.append(tx.execute("select name from sqlite_master"))
+        kept.append(read(tx))
         kept[0].fetchone()
         return CONCLUSION
 
@@ -524,6 +571,25 @@ def test_a_cursor_that_a_hook_keeps_half_read_hides_nothing_later(path, storage)
     with SqliteStorage(path) as other:
         raw = b"From: a@b.example\r\n\r\nnew"
         other.intake_put([IntakeMail(account_id="a", raw=raw, identity=identify(raw))], lease=None)
+    assert len(claim(storage)) == 1
+
+
+def test_an_old_snapshot_that_cannot_be_seen_is_let_go_when_it_is_in_the_way(path, storage):
+    """A cursor that no method of the transaction made costs one try, not all that follow."""
+    put(storage)
+    (claimed,) = claim(storage)
+    kept = []
+
+    def careless(tx):
+        kept.append(sqlite3.Cursor(tx).execute("select name from sqlite_master"))
+        kept[0].fetchone()
+        return CONCLUSION
+
+    storage.conclude(claimed, careless)
+    with SqliteStorage(path) as other:
+        put(other, 2)
+    with pytest.raises(StorageUnavailableError):
+        claim(storage)
     assert len(claim(storage)) == 1
 
 

@@ -7,13 +7,13 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any
 
 from mailrouting.errors import StorageError, StorageUnavailableError, TransactionMisuseError
 from mailrouting.stores._executor import SqlValue
-from mailrouting.stores._sqlite_guard import Guard
+from mailrouting.stores._sqlite_guard import Guard, HookConnection
 
 __all__ = ["SqliteExecutor"]
 
@@ -49,10 +49,6 @@ def _translated() -> Generator[None]:
         raise _error_for(error) from error
 
 
-def _nothing() -> int:
-    return 0
-
-
 def _close_each(connections: list[sqlite3.Connection]) -> None:
     for connection in connections:
         connection.close()
@@ -61,32 +57,21 @@ def _close_each(connections: list[sqlite3.Connection]) -> None:
 class _Handle:
     """One thread's connections; the lock keeps `close` from pulling them away."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: HookConnection) -> None:
         self.connection = connection
         self.reader: sqlite3.Connection | None = None
         self.lock = threading.RLock()
-        self.guard: Guard | None = None
         self.begun = False
         self.has_written = False
-        self._connections = [connection]
+        self._connections: list[sqlite3.Connection] = [connection]
         # A thread that ends takes its connections with it.
         self.close = weakref.finalize(self, _close_each, self._connections)
         self.close.atexit = False
-        self.is_idle()
 
     def read_through(self, reader: sqlite3.Connection) -> None:
         """Take a connection that only reads, and that no hook ever sees."""
         self.reader = reader
         self._connections.append(reader)
-
-    def is_idle(self) -> bool:
-        """Tell whether no statement is half run, so that nothing holds on to an old snapshot."""
-        try:
-            # SQLite refuses to replace a function while any statement runs; nothing else tells.
-            self.connection.create_function("mailrouting_idle", 0, _nothing)
-        except sqlite3.Error:
-            return False
-        return True
 
 
 # SQLite keeps a table of locks in the process. After a fork the child believes that it holds what
@@ -129,15 +114,14 @@ class SqliteExecutor:
         _watch_forks()
         _OPEN.add(self)
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> HookConnection:
         # We say BEGIN and COMMIT ourselves. Another thread only ever closes it.
         connection = sqlite3.connect(
             self._path,
             timeout=self._busy_timeout_seconds,
             isolation_level=None,
             check_same_thread=False,
-            # A cached statement would not be authorised again within one run of a hook.
-            cached_statements=0,
+            factory=HookConnection,
         )
         try:
             mode = self._turn_to_wal(connection)
@@ -154,6 +138,7 @@ class SqliteExecutor:
                 f"SQLite keeps journal mode {mode!r} for {self._path}",
                 hint="Keep the file on a local disk that allows shared memory.",
             )
+        connection.stand_guard()
         return connection
 
     def _turn_to_wal(self, connection: sqlite3.Connection) -> str:
@@ -243,10 +228,7 @@ class SqliteExecutor:
             handle.lock.release()
 
     def _open_reader(self, handle: _Handle) -> sqlite3.Connection:
-        """Open the connection for questions outside of transactions: to prepare them is most of them.
-
-        The one that hooks write through cannot keep what it prepared.
-        """
+        """Open the connection for questions outside of transactions; no hook's leavings are on it."""
         reader = sqlite3.connect(
             self._path,
             timeout=self._busy_timeout_seconds,
@@ -264,7 +246,7 @@ class SqliteExecutor:
         try:
             # A host may have set its own factories on the connection.
             connection.text_factory = str
-            cursor = connection.cursor()
+            cursor = sqlite3.Cursor(connection)
             cursor.row_factory = None
             return run(cursor).fetchall()
         except sqlite3.Error as error:
@@ -277,15 +259,16 @@ class SqliteExecutor:
     def begin(self) -> Generator[None]:
         handle = self._hold()
         try:
-            if handle.guard is not None:
-                handle.guard.refuse("changed the storage that is storing its outcome")
-                raise handle.guard.misuse()
-            # At once: a transaction that starts by reading may find the lock taken when it writes.
-            self.execute("BEGIN IMMEDIATE", ())
+            connection = handle.connection
+            if connection.guard is not None:
+                connection.guard.refuse("changed the storage that is storing its outcome")
+                raise connection.guard.misuse()
+            self._begin(handle)
             handle.begun, handle.has_written = True, False
             try:
                 yield
-                self.execute("COMMIT", ())
+                with _translated():
+                    connection.control("COMMIT")
             except BaseException as error:
                 _roll_back(handle)
                 if isinstance(error, TransactionMisuseError):
@@ -294,27 +277,31 @@ class SqliteExecutor:
                 raise
             finally:
                 handle.begun = False
-                if handle.close.alive and not handle.is_idle():
-                    # A cursor that a hook kept half read would show this thread the past for ever.
+                if handle.close.alive and not connection.is_left_clean():
                     handle.close()
         finally:
             handle.lock.release()
 
-    @contextmanager
-    def savepoint(self) -> Generator[sqlite3.Connection]:
-        handle = self._handle()
-        handle.guard, handle.has_written = Guard(handle.connection), True
+    def _begin(self, handle: _Handle) -> None:
         try:
-            with handle.guard.watch() as connection:
-                yield connection
-        finally:
-            handle.guard = None
+            # At once: a transaction that starts by reading may find the lock taken when it writes.
+            handle.connection.control("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            # Perhaps something of a hook's holds on to an old snapshot, which no waiting renews.
+            handle.close()
+            raise _error_for(error) from error
+
+    def savepoint(self) -> AbstractContextManager[sqlite3.Connection]:
+        handle = self._handle()
+        handle.has_written = True
+        return Guard(handle.connection).watch()
 
     def close(self) -> None:
         own: _Handle | None = getattr(self._local, "handle", None)
-        if own is not None and own.guard is not None:
-            own.guard.refuse("closed the storage that is storing its outcome")
-            raise own.guard.misuse()
+        guard = own.connection.guard if own is not None else None
+        if guard is not None:
+            guard.refuse("closed the storage that is storing its outcome")
+            raise guard.misuse()
         self._closed = True
         with self._lock:
             handles = self._alive()
@@ -328,6 +315,6 @@ class SqliteExecutor:
 def _roll_back(handle: _Handle) -> None:
     try:
         if handle.connection.in_transaction:
-            handle.connection.execute("ROLLBACK")
+            handle.connection.control("ROLLBACK")
     except sqlite3.Error:
         handle.close()

@@ -2,12 +2,16 @@
 
 import sqlite3
 import sys
-from collections.abc import Generator
+import weakref
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from typing import Any, Self, TypeVar, overload
 
 from mailrouting.errors import StorageUnavailableError, TransactionMisuseError
 
-__all__ = ["Guard"]
+__all__ = ["Guard", "HookConnection"]
+
+_CursorT = TypeVar("_CursorT", bound=sqlite3.Cursor)
 
 _SAVEPOINT = "mailrouting_hook"
 
@@ -35,6 +39,8 @@ _ALLOWED_PRAGMAS = frozenset(
     }
 )
 
+_WENT_ON = "had the transaction rolled back, and went on"
+
 # `sqlite3.LEGACY_TRANSACTION_CONTROL`, which only Python 3.12 names.
 _LEGACY_TRANSACTION_CONTROL = -1
 
@@ -50,6 +56,124 @@ def _is_busy(error: BaseException, *, outer: BaseException | None) -> bool:
     return False
 
 
+class HookConnection(sqlite3.Connection):
+    """Be a connection that write hooks get, in which only `control` begins and ends transactions.
+
+    SQLite asks the authoriser when it compiles a statement, and what was compiled is kept and run
+    again unasked. So the authoriser is there all the time: what it denies a hook is never compiled,
+    and what is ours is marked, so that no hook finds it.
+
+    Attributes:
+        guard: Watches the hook that runs; None when none does.
+    """
+
+    guard: "Guard | None" = None
+    _cursors: "weakref.WeakSet[sqlite3.Cursor]"
+    _is_ours = False
+    _is_unguarded = True
+
+    def stand_guard(self) -> None:
+        """Deny others from now on."""
+        self._cursors = weakref.WeakSet()
+        self.create_function("mailrouting_idle", 0, _nothing)
+        self.set_authorizer(self._authorize)
+        self._is_unguarded = False
+
+    def control(self, sql: str) -> None:
+        """Begin or end a transaction or a savepoint."""
+        self._is_ours = True
+        try:
+            sqlite3.Cursor(self).execute(f"{sql} -- by mailrouting")
+        finally:
+            self._is_ours = False
+
+    def is_left_clean(self) -> bool:
+        """Tell whether nothing that a hook left behind can disturb what comes later.
+
+        A statement that is half run would hold on to an old snapshot.
+        """
+        if self._is_unguarded:
+            return False
+        if not self._cursors:
+            return True
+        try:
+            # SQLite refuses to replace a function while any statement runs; nothing else tells.
+            self.create_function("mailrouting_idle", 0, _nothing)
+        except sqlite3.Error:
+            return False
+        return True
+
+    def set_authorizer(self, authorizer_callback: Callable[..., int] | None) -> None:
+        """Replace the authoriser; a hook that does so had the connection for the last time."""
+        self._is_unguarded = True
+        super().set_authorizer(authorizer_callback)
+
+    @overload
+    def cursor(self, factory: None = None) -> sqlite3.Cursor: ...
+    @overload
+    def cursor(self, factory: Callable[[sqlite3.Connection], _CursorT]) -> _CursorT: ...
+    def cursor(
+        self, factory: Callable[[sqlite3.Connection], sqlite3.Cursor] | None = None
+    ) -> sqlite3.Cursor:
+        """Make a cursor, and remember it while it lives."""
+        cursor = super().cursor(factory or _HookCursor)
+        if self.guard is not None:
+            self._cursors.add(cursor)
+        return cursor
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Run a statement through `cursor`, as Python's documentation says."""
+        return self.cursor().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        """Run a statement many times through `cursor`, likewise."""
+        return self.cursor().executemany(sql, parameters)
+
+    def _authorize(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
+        if self._is_ours:
+            return sqlite3.SQLITE_OK
+        complaint = _DENIED.get(action, "")
+        if action == sqlite3.SQLITE_TRANSACTION:
+            complaint = f"ran {first}"
+        elif action == sqlite3.SQLITE_SAVEPOINT:
+            complaint = f"ran {first} on savepoint {second}"
+        elif action == sqlite3.SQLITE_PRAGMA and second and first not in _ALLOWED_PRAGMAS:
+            complaint = f"changed PRAGMA {first}"
+        elif self.guard is not None and not self.in_transaction:
+            complaint = _WENT_ON
+        if not complaint:
+            return sqlite3.SQLITE_OK
+        if self.guard is not None:
+            self.guard.refuse(complaint)
+        return sqlite3.SQLITE_DENY
+
+
+class _HookCursor(sqlite3.Cursor):
+    """Run nothing, compiled or not, when the transaction of the hook is over."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Self:
+        self._require_transaction()
+        return super().execute(sql, parameters)
+
+    def executemany(self, sql: str, seq_of_parameters: Iterable[Any], /) -> Self:
+        self._require_transaction()
+        return super().executemany(sql, seq_of_parameters)
+
+    def _require_transaction(self) -> None:
+        connection = self.connection
+        if (
+            isinstance(connection, HookConnection)
+            and connection.guard is not None
+            and not connection.in_transaction
+        ):
+            connection.guard.refuse(_WENT_ON)
+            raise sqlite3.DatabaseError("not authorized")
+
+
+def _nothing() -> int:
+    return 0
+
+
 class Guard:
     """Watch one run of one write hook; it remembers a misuse that the hook keeps still about.
 
@@ -57,7 +181,7 @@ class Guard:
         complaint: What the hook did, or empty.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: HookConnection) -> None:
         self.complaint = ""
         self._connection = connection
 
@@ -84,8 +208,8 @@ class Guard:
             TransactionMisuseError: See `Storage`, S18. The transaction must be rolled back.
         """
         outer = sys.exception()
-        self._connection.execute(f"SAVEPOINT {_SAVEPOINT}")
-        self._connection.set_authorizer(self._authorize)
+        self._connection.control(f"SAVEPOINT {_SAVEPOINT}")
+        self._connection.guard = self
         try:
             yield self._connection
         except Exception as error:
@@ -97,37 +221,20 @@ class Guard:
                 raise self.misuse() from error
             raise
         finally:
-            self._withdraw()
+            self._connection.guard = None
         self._inspect()
         if self.complaint:
             raise self.misuse()
 
-    def _authorize(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
-        complaint = _DENIED.get(action, "")
-        if action == sqlite3.SQLITE_TRANSACTION:
-            complaint = f"ran {first}"
-        elif action == sqlite3.SQLITE_SAVEPOINT:
-            complaint = f"ran {first} on savepoint {second}"
-        elif action == sqlite3.SQLITE_PRAGMA and second and first not in _ALLOWED_PRAGMAS:
-            complaint = f"changed PRAGMA {first}"
-        elif not self._connection.in_transaction:
-            # ON CONFLICT ROLLBACK, or a trigger, ended it; from here all would commit by itself.
-            complaint = "had the transaction rolled back, and went on"
-        if not complaint:
-            return sqlite3.SQLITE_OK
-        self.refuse(complaint)
-        return sqlite3.SQLITE_DENY
-
-    def _withdraw(self) -> None:
-        try:
-            self._connection.set_authorizer(None)
-        except sqlite3.ProgrammingError:
-            self.refuse("closed the connection")
-
     def _inspect(self) -> None:
         if self.complaint:
             return
-        if not self._connection.in_transaction:
+        try:
+            has_ended = not self._connection.in_transaction
+        except sqlite3.ProgrammingError:
+            self.refuse("closed the connection")
+            return
+        if has_ended:
             self.refuse("ended the transaction")
         elif self._connection.isolation_level is not None:
             self.refuse("changed isolation_level")
@@ -138,6 +245,6 @@ class Guard:
             self.refuse("changed autocommit")
         else:
             try:
-                self._connection.execute(f"RELEASE {_SAVEPOINT}")
+                self._connection.control(f"RELEASE {_SAVEPOINT}")
             except sqlite3.OperationalError as error:
                 self.refuse(f"left its savepoint in disorder ({error})")
