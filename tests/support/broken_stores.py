@@ -1,5 +1,6 @@
 """Stores with one planted defect each, and the tests of the kits that must catch them."""
 
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
@@ -171,9 +172,10 @@ class CommitsBeforeTheHookFails(SqliteStorage):
         def committing(tx):
             conclusion = write(tx)
             tx.set_authorizer(None)
-            tx.execute("COMMIT")
-            tx.execute("BEGIN IMMEDIATE")
-            tx.execute("SAVEPOINT mailrouting_hook")
+            unwatched = sqlite3.Cursor(tx)
+            unwatched.execute("COMMIT")
+            unwatched.execute("BEGIN IMMEDIATE")
+            unwatched.execute("SAVEPOINT mailrouting_hook")
             return conclusion
 
         return super().conclude(claim, committing)

@@ -713,6 +713,45 @@ def test_a_senseless_list_ends_the_session(answer):
             list(session.list_uids())
 
 
+def headers_and_listing(*, fetch="OK", search="OK", told=""):
+    """Answer a SEARCH only when the FETCH behind it has come: whoever waits in between waits long."""
+    tags = []
+    header = "* 1 FETCH (UID 1 BODY[HEADER]<0> {5}\r\na\r\n\r\n)\r\n"
+
+    def both(connection, tag):
+        said = f"{header if fetch == 'OK' else ''}{tag} {fetch} done\r\n"
+        if len(tags) == 1:
+            said += f"* SEARCH 2 1\r\n{told}{tags[0]} {search} done\r\n"
+        connection.sendall(said.encode())
+
+    later = "* SEARCH 1 2 3\r\n{tag} OK done\r\n"
+    return {"FETCH": both, "SEARCH": [lambda _, tag: tags.append(tag), later, later]}
+
+
+def test_who_looks_at_headers_first_has_the_listing_with_them():
+    """One round trip for both; the next listing is asked for anew."""
+    with Scripted(**headers_and_listing()) as server:
+        session = opened(server)
+        assert list(session.read_headers(["1"])) == [("1", b"a\r\n\r\n")]
+        assert list(session.list_uids()) == [("1", "2")]
+        assert list(session.list_uids()) == [("1", "2", "3")]
+        session.close()
+    assert sum("SEARCH" in line for line in server.lines) == 2
+
+
+@pytest.mark.parametrize(
+    "answers", [{"told": "* 4 EXISTS\r\n"}, {"search": "NO"}, {"fetch": "NO"}], ids=str
+)
+def test_a_listing_that_came_along_and_may_lack_mail_is_not_used(answers):
+    """Mail came meanwhile, or one of the two was refused: the folder is listed again."""
+    with Scripted(**headers_and_listing(**answers)) as server:
+        session = opened(server)
+        with contextlib.suppress(SessionError):
+            list(session.read_headers(["1"]))
+        assert list(session.list_uids()) == [("1", "2", "3")]
+        session.close()
+
+
 def test_what_a_server_claims_about_changes_is_looked_at():
     """M3, F9: an OK to MOVE and STORE is not enough; the mails must be gone, the flags there."""
     with Scripted(

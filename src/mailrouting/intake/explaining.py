@@ -82,14 +82,14 @@ def explain(
     policy = policy or RoutingPolicy()
     with calling("read"):
         message = reader(raw, limits=limits or ReadingLimits(), helpers=helpers)
-    receiver, _, _ = receiving_account(message, directory, fetched_for=account)
     is_report = message.kind in (Kind.BOUNCE, Kind.DELIVERY_NOTICE)
     ids = bounce_ids(message)
+    stored = threads.find_threads(ids)
     evidence = gather(
         ids=ids,
-        stored=threads.find_threads(ids),
+        stored=stored,
         numbers={} if is_report else _tickets_by_number(message, desk, policy),
-        account_id=receiver.id,
+        account_id=_receiver(message, directory, account) if stored else account,
     )
     people = People(
         role=_role(message, desk),
@@ -110,6 +110,11 @@ def explain(
         policy=policy,
     )
     return Explanation(message=message, evidence=evidence, decision=decision)
+
+
+def _receiver(message: Message, directory: Directory, account: str) -> str:
+    receiver, _, _ = receiving_account(message, directory, fetched_for=account)
+    return receiver.id
 
 
 def _tickets_by_number(

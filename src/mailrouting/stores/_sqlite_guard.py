@@ -68,13 +68,13 @@ class HookConnection(sqlite3.Connection):
     """
 
     guard: "Guard | None" = None
-    _cursors: "weakref.WeakSet[sqlite3.Cursor]"
+    _cursors: "list[weakref.ref[sqlite3.Cursor]]"
     _is_ours = False
     _is_unguarded = True
 
     def stand_guard(self) -> None:
         """Deny others from now on."""
-        self._cursors = weakref.WeakSet()
+        self._cursors = []
         self.create_function("mailrouting_idle", 0, _nothing)
         self.set_authorizer(self._authorize)
         self._is_unguarded = False
@@ -94,6 +94,7 @@ class HookConnection(sqlite3.Connection):
         """
         if self._is_unguarded:
             return False
+        self._cursors = [cursor for cursor in self._cursors if cursor() is not None]
         if not self._cursors:
             return True
         try:
@@ -118,7 +119,7 @@ class HookConnection(sqlite3.Connection):
         """Make a cursor, and remember it while it lives."""
         cursor = super().cursor(factory or _HookCursor)
         if self.guard is not None:
-            self._cursors.add(cursor)
+            self._cursors.append(weakref.ref(cursor))
         return cursor
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:

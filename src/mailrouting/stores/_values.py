@@ -1,9 +1,11 @@
 """Share what our stores need: rules, checks and numbers for columns (floor 6)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import functools
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Self, TypeVar, cast, overload
+from typing import Any, Self, TypeVar, cast, overload
 
 import attrs
 
@@ -76,27 +78,37 @@ def refuse_unstorable(value: object) -> None:
     Raises:
         ValueError: There is one.
     """
-    kind = type(value)
-    if kind in _STORABLE:
-        return
-    if isinstance(value, str):
-        _refuse_text(value)
-    elif isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise ValueError(f"time without a zone cannot be stored: {value!r}")
-    elif isinstance(value, tuple | list | frozenset):
-        _refuse_each(value)  # pyright: ignore[reportUnknownArgumentType]
-    else:
-        _refuse_each(getattr(value, one.name) for one in getattr(kind, "__attrs_attrs__", ()))
+    _refuse_each((value,))
 
 
 def _refuse_each(values: Iterable[object]) -> None:
     for value in values:
-        kind = type(value)
+        kind: type = type(value)
         if kind is str:
             _refuse_text(cast("str", value))
         elif kind not in _STORABLE:
-            refuse_unstorable(value)
+            _refuse_each(_parts_of(kind)(value))
+
+
+@functools.cache
+def _parts_of(kind: type[Any]) -> Callable[[Any], Iterable[object]]:
+    """Return what takes a value of this type apart."""
+    if issubclass(kind, datetime):
+        return _zoned
+    if issubclass(kind, str):
+        return lambda text: (text[:],)
+    if issubclass(kind, tuple | list | frozenset):
+        return iter
+    names = [one.name for one in getattr(kind, "__attrs_attrs__", ())]
+    if len(names) > 1:
+        return operator.attrgetter(*names)
+    return lambda value: [getattr(value, name) for name in names]
+
+
+def _zoned(time: datetime) -> Iterable[object]:
+    if time.tzinfo is None:
+        raise ValueError(f"time without a zone cannot be stored: {time!r}")
+    return ()
 
 
 def _refuse_text(text: str) -> None:

@@ -28,6 +28,8 @@ class Opened:
         permanent: The flags that it keeps, lower case; None when not told, which means all
             (RFC 9051 §7.1).
         known: What was told of mails that are about to be read; sizes and dates never change.
+        is_listed: Whether its mails were listed since it was opened.
+        listed: The listing that was asked for ahead, until it is used.
     """
 
     name: str
@@ -35,6 +37,12 @@ class Opened:
     messages: int
     permanent: frozenset[str] | None
     known: dict[int, MailInfo] = attrs.field(factory=dict[int, MailInfo])
+    is_listed: bool = False
+    listed: frozenset[int] | None = None
+
+    def note_listing(self, found: frozenset[int]) -> None:
+        """Keep a listing that was asked for ahead."""
+        self.listed = found
 
     def keeps(self, flag: str) -> bool:
         """Say whether a flag that is set here outlasts the session."""

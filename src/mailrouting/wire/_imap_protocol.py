@@ -11,7 +11,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 
@@ -25,6 +25,8 @@ __all__ = ["Flight", "Protocol", "Respond", "TaggedNo", "quoted"]
 
 Respond = Callable[[bytes], bytes | None]
 """Answer a SASL challenge, both decoded; None ends the exchange (RFC 9051 §6.2.2)."""
+
+_T = TypeVar("_T")
 
 _LONGEST_LINE = 1_000_000
 _BODY_OF = re.compile(rb"UID (\d+)[^\r\n]*BODY\[", re.IGNORECASE)
@@ -118,7 +120,22 @@ class Protocol(imaplib.IMAP4):
         Only for commands of which none needs to know what the one before did: servers do not keep
         to their order (RFC 9051 §5.5 lets them).
         """
-        tags = [self._command(*command) for command in commands]
+        return self._answers(commands, [self._command(*command) for command in commands])
+
+    def beside(self, command: Sequence[str], call: Callable[[], _T]) -> tuple[_T, Flight]:
+        """Send a command in one flight with that of `call`; return what `call` does, and its answer.
+
+        The two must not depend on each other.
+        """
+        tag = self._command(*command)
+        try:
+            told = call()
+        except TaggedNo:
+            self._answers([command], [tag])  # or it would be taken for that to a later one
+            raise
+        return told, self._answers([command], [tag])
+
+    def _answers(self, commands: Sequence[Sequence[str]], tags: Sequence[bytes]) -> Flight:
         verbs = tuple(command[command[0] == "UID"] for command in commands)
         refusals: list[TaggedNo | None] = []
         for verb, tag in zip(verbs, tags, strict=True):

@@ -1,10 +1,10 @@
 """Read mails whole over IMAP: small ones many at a time, large ones in parts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 from mailrouting.reading import MailSource
 from mailrouting.records import Uid
@@ -23,6 +23,8 @@ __all__ = [
     "read_headers",
     "read_mails",
 ]
+
+_T = TypeVar("_T")
 
 LARGEST_NUMBER = 2**32 - 1
 LONGEST_HEADER = 256 * 1024
@@ -70,8 +72,15 @@ def read_mails(
                 yield RawMail(uid=info.uid, raw=raw, received_at=info.received_at)
 
 
-def read_headers(connection: Connection, numbers: Sequence[int]) -> Iterator[tuple[Uid, bytes]]:
+def read_headers(
+    connection: Connection,
+    numbers: Sequence[int],
+    *,
+    listed: Callable[[frozenset[int]], None] | None = None,
+) -> Iterator[tuple[Uid, bytes]]:
     """Yield the mails' headers in that order; one that vanished, or is too long, is left out.
+
+    `listed` is told all mails of the folder that are not deleted, asked for in the first round trip.
 
     Raises:
         SessionError: The server refused.
@@ -81,16 +90,25 @@ def read_headers(connection: Connection, numbers: Sequence[int]) -> Iterator[tup
     # One octet more than is taken, so that a header that was cut is known as such.
     item = f"BODY.PEEK[HEADER]<0.{LONGEST_HEADER + 1}>"
     for some in parts(numbers, _HEADERS_A_COMMAND):
-        told = connection.run(
-            "FETCH",
-            partial(connection.client.fetch, some, [item]),
-            octets=len(some) * LONGEST_HEADER,
-        )
+        fetch = partial(connection.client.fetch, some, [item])
+        if listed is not None:
+            fetch = partial(_fetch_and_list, connection, fetch, listed)
+            listed = None
+        told = connection.run("FETCH", fetch, octets=len(some) * LONGEST_HEADER)
         for number in some:
             answer = told.get(number, {})
             header = answer.get(_HEADER + b"<0>", answer.get(_HEADER))
             if isinstance(header, bytes) and len(header) <= LONGEST_HEADER:
                 yield str(number), header
+
+
+def _fetch_and_list(
+    connection: Connection, fetch: Callable[[], _T], listed: Callable[[frozenset[int]], None]
+) -> _T:
+    told, flight = connection.protocol.beside(("UID", "SEARCH", "UNDELETED"), fetch)
+    if flight.found is not None and flight.refusals == (None,):
+        listed(flight.found)
+    return told
 
 
 def _batches(infos: Sequence[MailInfo]) -> Iterator[list[MailInfo]]:

@@ -120,8 +120,11 @@ class ImapSession:
     def list_uids(self) -> Iterator[tuple[Uid, ...]]:
         """Yield the UIDs of the open folder in windows, ascending; deleted mail is left out."""
         folder = self._open("SEARCH")
-        if self._connection.exists is not None:
-            folder.messages, self._connection.exists = self._connection.exists, None
+        ahead, folder.listed = folder.listed, None
+        if ahead is not None and self._connection.exists is None:
+            yield from _windows(ahead)
+            return
+        self._note_listed(folder)
         if folder.messages <= _LISTED_AT_ONCE:
             spans = [""] if folder.messages else []
         else:
@@ -132,9 +135,7 @@ class ImapSession:
             spans = [f"{start}:{start + _WINDOW - 1}" for start in starts[:-1]]
             spans.append(f"{starts[-1]}:*")
         for span in spans:
-            found = self._search(*filter(None, [span]), "UNDELETED", folder=folder)
-            for part in parts(sorted(found), _WINDOW):
-                yield tuple(str(number) for number in part)
+            yield from _windows(self._search(*filter(None, [span]), "UNDELETED", folder=folder))
 
     def stat(self, uids: Sequence[Uid]) -> tuple[MailInfo, ...]:
         """Return what the server tells about these mails, in the order asked for."""
@@ -162,9 +163,16 @@ class ImapSession:
                 self._still(folder, "FETCH")
 
     def read_headers(self, uids: Sequence[Uid]) -> Iterator[tuple[Uid, bytes]]:
-        """Yield the mails' headers, in the order asked for, without marking them seen."""
-        folder = self._open("FETCH")
-        for found in read_headers(self._connection, imap_uids(uids)):
+        """Yield the mails' headers, in the order asked for, without marking them seen.
+
+        Who looks at headers first of all wants a listing next: it is asked for along with them.
+        """
+        folder, numbers = self._open("FETCH"), imap_uids(uids)
+        lists = bool(numbers) and not folder.is_listed and folder.messages <= _LISTED_AT_ONCE
+        if lists:
+            self._note_listed(folder)
+        found_ahead = folder.note_listing if lists else None
+        for found in read_headers(self._connection, numbers, listed=found_ahead):
             yield found
             self._still(folder, "FETCH")
 
@@ -234,17 +242,23 @@ class ImapSession:
             raise self._connection.place.misused(
                 "the folder is open for reading only", command=verb
             )
+        folder.listed = None
         changes = Changes(
             connection=self._connection, folder=folder, capabilities=self._capabilities
         )
         return imap_uids(uids), changes
 
-    def _search(self, *criteria: str, folder: Opened) -> list[int]:
+    def _note_listed(self, folder: Opened) -> None:
+        """Note that the folder is listed now: what comes from here on was not."""
+        folder.is_listed = True
+        if self._connection.exists is not None:
+            folder.messages, self._connection.exists = self._connection.exists, None
+
+    def _search(self, *criteria: str, folder: Opened) -> frozenset[int]:
         self._still(folder, "SEARCH")
-        found = self._connection.run(
-            "SEARCH", lambda: self._connection.client.search(list(criteria))
+        return self._connection.run(
+            "SEARCH", lambda: frozenset(self._connection.client.search(list(criteria)))
         )
-        return [number for number in dict.fromkeys(found) if 0 < number <= LARGEST_NUMBER]
 
     def _stat(self, numbers: Sequence[int], folder: Opened) -> Iterator[MailInfo]:
         client = self._connection.client
@@ -255,6 +269,12 @@ class ImapSession:
             for number in some:
                 if number in told:
                     yield mail_info(number, told[number])
+
+
+def _windows(numbers: Iterable[int]) -> Iterator[tuple[Uid, ...]]:
+    valid = sorted(number for number in numbers if 0 < number <= LARGEST_NUMBER)
+    for part in parts(valid, _WINDOW):
+        yield tuple(str(number) for number in part)
 
 
 def _names(numbers: Iterable[int]) -> frozenset[Uid]:
