@@ -9,6 +9,7 @@ from mailrouting.reading import (
     Kind,
     content,
     dates,
+    evidence,
     header_addresses,
     header_block,
     headers,
@@ -261,7 +262,7 @@ _MEDIA = st.sampled_from(
 
 
 _EVIDENCE = st.builds(
-    kind._Evidence,
+    evidence.Evidence,
     header=st.lists(_KIND_FIELDS, max_size=3).map(
         lambda fields: header_block.HeaderBlock(fields, 0)
     ),
@@ -278,7 +279,7 @@ _EVIDENCE = st.builds(
 
 
 @given(_EVIDENCE, st.sampled_from([None, "", "null", "ann@b", "postmaster@b", "x-bounces@b"]))
-def test_a_mail_that_shows_nothing_is_personal(evidence, return_path):
+def test_a_mail_that_shows_nothing_is_personal(shown, return_path):
     """Where the cheap look finds no sign, the rules find none either."""
-    if kind._shows_nothing(evidence, return_path):
-        assert kind._judged(evidence, return_path) == kind.Judgement(Kind.PERSONAL, ())
+    if kind._shows_nothing(shown, return_path):
+        assert kind._judged(shown, return_path) == kind.Judgement(Kind.PERSONAL, ())

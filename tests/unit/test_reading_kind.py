@@ -409,3 +409,78 @@ def test_an_address_that_only_begins_like_a_mail_systems_is_a_persons(local_part
         "Why was it rejected? Ask bob@shop.example.\r\n"
     )
     assert read(raw.encode()).kind is Kind.PERSONAL
+
+
+_PEOPLE_AND_PROGRAMS = [
+    (b"root@shop.example", None, b"Nightly backup rejected by disk quota", b"See /var/log/backup on bob@shop.example\r\n"),
+    (b"root@shop.example", b"<root@shop.example>", b"Jobs deferred", b"Queue: 3 jobs of ann@shop.example\r\n"),
+    (b"bounces@shop.example", b"<bounces@shop.example>", b"Your order was rejected", b"Write to help@shop.example\r\n"),
+    (b"ann@shop.example", b"<bounces@shop.example>", b"Delivery report for May", b"Ask carl@shop.example\r\n"),
+    (b"ann@shop.example", b"<>", b"Your claim was rejected", b"Write to claims@shop.example\r\n"),
+    (b"postmaster@c.example", None, b"Undelivered mail since Monday", b"Hello, can you look at it? Bob\r\n-- \r\nbob@c.example\r\n"),
+    (
+        b"postmaster@c.example", b"<postmaster@c.example>", b"Mail delivery failed to your domain",
+        (b"Hello,\r\n\r\nmail could not be delivered to you:\r\n550 5.7.1 rejected <ann@desk.example>\r\n\r\n"
+        b"Do you block us?\r\n\r\nBob Roe\r\nbob@c.example\r\n"),
+    ),
+    (
+        b"postmaster@c.example", None, b"RE: Undeliverable: hello",
+        b"It was not delivered, as you see below.\r\n\r\n-----Original Message-----\r\nFrom: x@y.example\r\n\r\nfailed\r\n",
+    ),
+    (b'"Parcel Delivery System" <info@p.example>', None, b"Your parcel is undeliverable", b"Call us: info@p.example\r\n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sender", "return_path", "subject", "body"), _PEOPLE_AND_PROGRAMS)
+def test_addresses_that_people_use_too_make_no_bounce(sender, return_path, subject, body):
+    """Words of a bounce from root, bounces, a postmaster or a mere name prove nothing."""
+    fields = [b"From: " + sender, b"Subject: " + subject]
+    if return_path is not None:
+        fields.append(b"Return-Path: " + return_path)
+    message = read(mail(*fields, body=body))
+    assert (message.kind, message.bounces) == (Kind.PERSONAL, ())
+
+
+@pytest.mark.parametrize(
+    ("fields", "body"),
+    [
+        ([b"Auto-Submitted: auto-replied"], b"It could not be delivered to <gone@x.com>.\r\n"),
+        ([], b"It could not be delivered to the following recipients:\r\n\r\ngone@x.com\r\n"),
+        ([], b"Unknown user: gone@x.com\r\n\r\nOriginal message follows.\r\n\r\nReceived: from a\r\n"),
+        ([], b"It could not be delivered.\r\n\r\n<gone@x.com>:\r\n550 no such user\r\n"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("sender", [b"postmaster@x.com", b"root@x.com"])
+def test_what_is_built_as_programs_build_it_is_a_bounce(sender, fields, body):
+    """A mail system of a shared address bounces, where its text has the form of a bounce."""
+    message = read(
+        mail(b"From: " + sender, b"Subject: Undeliverable mail: hello", *fields, body=body)
+    )
+    assert message.kind is Kind.BOUNCE
+    assert [one.recipient for one in message.bounces] == ["gone@x.com"]
+
+
+def test_peoples_words_kill_no_address():
+    """What people say of each other says nothing about an address; a program's words do."""
+    body = (
+        b"The mail to these users could not be delivered to the following recipients:\r\n\r\n"
+        b"bob@x.com\r\n  is no longer with us, his account is disabled\r\n"
+    )
+    subject = b"Subject: Undelivered mail"
+    by_person = read(mail(b"From: postmaster@x.com", subject, body=body))
+    by_program = read(mail(b"From: mailer-daemon@x.com", subject, body=body))
+    assert [one.address_dead for one in by_person.bounces] == [False]
+    assert [one.address_dead for one in by_program.bounces] == [True]
+
+
+def test_leaving_a_company_is_no_bounce():
+    """A colleague's automatic answer speaks of mail that is not delivered; no address is dead."""
+    message = read(
+        mail(
+            b"From: Bob <bob@x.com>",
+            b"Return-Path: <>",
+            b"Subject: Re: Printer",
+            body=b"I am no longer with X. Your mail was not delivered to anyone else.\r\nbob@x.com\r\n",
+        )
+    )
+    assert (message.kind, message.bounces) == (Kind.PERSONAL, ())

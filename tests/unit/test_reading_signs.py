@@ -94,7 +94,20 @@ def test_absent_return_path_does_not_make_a_person():
 
 @pytest.mark.parametrize(
     "value",
-    [b"no", b"No", b"NO; because", b"no (it is me)", b"(comment) no", b"", b"(only a comment)"],
+    [
+        b"no",
+        b"No",
+        b"NO; because",
+        b"no (it is me)",
+        b"(comment) no",
+        b"",
+        b"(only a comment)",
+        b'"no"',
+        b'"No"; x=y',
+        b"no; comment",
+        b"no, really",
+        b"'no'",
+    ],
 )
 def test_auto_submitted_no_is_a_person(value):
     """The word before the parameters counts, in any case; presence alone says nothing."""
@@ -282,3 +295,26 @@ def test_signs_come_strongest_first_and_once():
     )
     assert found.automatic_signs[0].startswith("Auto-Submitted")
     assert len(set(found.automatic_signs)) == len(found.automatic_signs) == 3
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        b"Automatic reply is broken", b"Out of office replies go out twice", b"Auto response rule does not work",
+        b"Abwesenheitsnotiz geht nicht", b"R\xc3\xa9ponse automatique impossible",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("value", [b"All", b"OOF", b"AutoReply"])
+def test_question_about_automatic_replies_is_personal(subject, value):
+    """Exchange asks for silence on mail of people too; they may write about automatic replies."""
+    found = signed(b"Subject: " + subject, b"X-Auto-Response-Suppress: " + value)
+    assert found.kind is Kind.PERSONAL
+
+
+@pytest.mark.parametrize(
+    "subject", [*_AUTO_SUBJECTS, "Out of Office AutoReply: hi", "自動応答: hi"]
+)
+def test_programs_form_of_the_subject_counts_with_suppression(subject):
+    """A colon behind the words, or nothing, is how programs write it."""
+    found = signed(b"Subject: " + subject.encode(), b"X-Auto-Response-Suppress: OOF")
+    assert found.kind is Kind.AUTOMATIC_REPLY

@@ -70,6 +70,7 @@ _GONE = (
     "inactive", "account is closed", "account has been closed", "suspended", "discontinued",
     "not active", "account expired", "user has left", "terminated",
 )  # fmt: skip
+# Words of people too: `Bob no longer works here`.
 _REFUSED = (
     "spam", "blocked", "block list", "blocklist", "blacklist", "black list", "dnsbl", "reputation",
     "policy", "virus", "dmarc", "dkim", "spf", "too large", "size limit", "greylist", "unsolicited",
@@ -103,7 +104,13 @@ class Verdict:
     address_dead: bool
 
 
-def judge(reason: str, *, status: str | None = None, action: str | None = None) -> Verdict:
+def judge(
+    reason: str,
+    *,
+    status: str | None = None,
+    action: str | None = None,
+    by_program: bool = True,
+) -> Verdict:
     """Judge a diagnostic text together with a status field and an action.
 
     >>> judge("smtp; 550 5.1.1 <a@example.org>... User unknown").address_dead
@@ -115,6 +122,8 @@ def judge(reason: str, *, status: str | None = None, action: str | None = None) 
         reason: The diagnostic text; a better status in it replaces one that says nothing.
         status: The value of a Status field.
         action: The value of an Action field: gives the class where no code does.
+        by_program: False where a person may have written the text: then words that people use too
+            prove nothing about the address without a code.
     """
     text = reason[:_LONGEST].lower()
     found = _STATUS.search(text)
@@ -122,12 +131,17 @@ def judge(reason: str, *, status: str | None = None, action: str | None = None) 
         status = found[1]
     code = _REPLY_CODE.search(text)
     reply_code = int(code[1]) if code else None
+    is_servers = by_program or status is not None or code is not None
     family = status[0] if status else str(reply_code)[0] if reply_code else ""
     family = family or {"failed": "5", "delayed": "4"}.get(action or "", "")
     if family and status is None:
         status = f"{family}.0.0"  # RFC 3463 §3.1: only the class is known
     permanent = family == "5"
-    is_dead = family != "4" and action not in ("delayed", "delivered") and _is_dead(text, status)
+    is_dead = (
+        family != "4"
+        and action not in ("delayed", "delivered")
+        and _is_dead(text, status, is_servers=is_servers)
+    )
     return Verdict(status, reply_code, permanent=permanent, address_dead=is_dead)
 
 
@@ -135,7 +149,7 @@ def gives_reason(text: str) -> bool:
     """Tell whether a text has a code, or words that `judge` takes for a dead address."""
     lowered = text[:_LONGEST].lower()
     has_code = _REPLY_CODE.search(lowered) or _STATUS.search(lowered)
-    return has_code is not None or _is_dead(lowered, None)
+    return has_code is not None or _is_dead(lowered, None, is_servers=True)
 
 
 def says_delayed(text: str) -> bool:
@@ -144,7 +158,7 @@ def says_delayed(text: str) -> bool:
     return any(phrase in lowered for phrase in _DELAYED)
 
 
-def _is_dead(text: str, status: str | None) -> bool:
+def _is_dead(text: str, status: str | None, *, is_servers: bool) -> bool:
     def says(phrases: tuple[str, ...]) -> bool:
         return any(phrase in text for phrase in phrases)
 
@@ -160,7 +174,7 @@ def _is_dead(text: str, status: str | None) -> bool:
         return True  # Exchange Online refuses at its edge what is not in the directory
     if _NO_HOST.match(text) or _REJECTED_ALONE.search(text):
         return True
-    if says(_UNKNOWN) or says(_UNKNOWN_HOST) or says(_GONE):
+    if says(_UNKNOWN) or says(_UNKNOWN_HOST) or (is_servers and says(_GONE)):
         return True
     if says(_REFUSED):
         return False

@@ -12,7 +12,15 @@ import attrs
 from mailrouting.reading.bounce_reasons import gives_reason, judge, says_delayed
 from mailrouting.reading.message import BounceReport
 
-__all__ = ["bounces_in_text", "looks_like_bounce", "quotes_refusal", "reports_for"]
+__all__ = [
+    "bounces_in_text",
+    "has_form_of_bounce",
+    "looks_like_bounce",
+    "quotes_refusal",
+    "quotes_session",
+    "reports_for",
+    "returns_mail_in_text",
+]
 
 _MOST_LINES = 300
 _LONGEST_LINE = 1000
@@ -45,6 +53,9 @@ _OF_SENDER = re.compile(
     re.IGNORECASE,
 )
 _REFUSAL = re.compile(r"\s{0,9}(?:<<< )?5[0-5]\d[ -]{1,3}(?:5\.\d{1,3}\.\d|[a-z<])", re.IGNORECASE)
+_QUESTION = re.compile(r"\w\?(?:\s|$)")
+_COMMAND = re.compile(r"\s{0,9}(?:RCPT TO|MAIL FROM):", re.IGNORECASE)
+_QUOTE_MARK = re.compile(r"[>\s]{0,20}[-_=]{2,80}\s{0,3}original message", re.IGNORECASE)
 # Below such a line stand the recipients that are meant; above it, what the mail was.
 _INTRODUCTION = re.compile(
     r".{0,120}\bfollowing (?:recipients?|address(?:es)?|users?|e-?mail address)", re.IGNORECASE
@@ -76,12 +87,43 @@ def quotes_refusal(text: str) -> bool:
     return any(_REFUSAL.match(line) for line in text.split("\n", _MOST_LINES)[:_MOST_LINES])
 
 
-def bounces_in_text(text: str, *, own: frozenset[str]) -> tuple[BounceReport, ...]:
+def has_form_of_bounce(text: str) -> bool:
+    """Tell whether a text is built as programs build it.
+
+    A line announces the recipients that failed, or begins with one and a colon; a server's refusal is
+    quoted; or the returned mail stands below. Behind a question a person built it.
+    """
+    written = _before_original(text)
+    if any(_QUESTION.search(line) for line in written):
+        return False
+    return (
+        any(_INTRODUCTION.match(line) or _LEADING.match(line) for line in written)
+        or quotes_refusal(text)
+        or returns_mail_in_text(text)
+    )
+
+
+def returns_mail_in_text(text: str) -> bool:
+    """Tell whether a line announces the returned mail, other than as mail programs mark a quote."""
+    lines = text.split("\n", _MOST_LINES)[1:_MOST_LINES]
+    return any(_ORIGINAL.match(line) and not _QUOTE_MARK.match(line) for line in lines)
+
+
+def quotes_session(text: str) -> bool:
+    """Tell whether a text quotes a server's refusal with the command that it refused."""
+    lines = text.split("\n", _MOST_LINES)[:_MOST_LINES]
+    return quotes_refusal(text) and any(map(_COMMAND.match, lines))
+
+
+def bounces_in_text(
+    text: str, *, own: frozenset[str], by_program: bool = True
+) -> tuple[BounceReport, ...]:
     """Find the recipients that a text names, each with the reason that stands by it.
 
     Args:
         text: The text of the mail.
         own: Addresses in lower case that cannot be meant: those in From and To of the bounce.
+        by_program: False where a person may have written the text.
     """
     lines = _before_original(text)
     introduced = next((n for n, line in enumerate(lines) if _INTRODUCTION.match(line)), 0)
@@ -99,7 +141,7 @@ def bounces_in_text(text: str, *, own: frozenset[str]) -> tuple[BounceReport, ..
     # With several recipients the rest of the text may be about another one.
     whole = "\n".join(lines) if len(chosen) == 1 else ""
     return tuple(
-        _report(address, context, whole or context)
+        _report(address, context, whole or context, by_program=by_program)
         for address, context in list(chosen.items())[:_MOST_RECIPIENTS]
     )
 
@@ -135,12 +177,14 @@ def _named(
     return strong or dict(list(weak.items())[:1])
 
 
-def reports_for(addresses: Sequence[str], text: str) -> tuple[BounceReport, ...]:
+def reports_for(
+    addresses: Sequence[str], text: str, *, by_program: bool = True
+) -> tuple[BounceReport, ...]:
     """Report on addresses that a header names, with the one reason that the text gives."""
     if not addresses:
         return ()
     whole = "\n".join(_before_original(text))
-    report = _report("", whole, whole)
+    report = _report("", whole, whole, by_program=by_program)
     return tuple(
         attrs.evolve(report, recipient=_PROTOCOL.sub("", address)) for address in addresses
     )
@@ -167,13 +211,14 @@ def _context(lines: list[str], number: int, address: str) -> str:
     return "\n".join(context)
 
 
-def _report(address: str, context: str, whole: str) -> BounceReport:
-    verdict = judge(context)
+def _report(address: str, context: str, whole: str, *, by_program: bool) -> BounceReport:
+    verdict = judge(context, by_program=by_program)
     if verdict.status is None and verdict.address_dead:
-        verdict = judge(context, action="failed")
+        verdict = judge(context, action="failed", by_program=by_program)
     elif verdict.status is None:
         context = whole
-        verdict = judge(whole, action="delayed" if says_delayed(whole) else "failed")
+        action = "delayed" if says_delayed(whole) else "failed"
+        verdict = judge(whole, action=action, by_program=by_program)
     return BounceReport(
         recipient=_PROTOCOL.sub("", address),
         action="failed" if verdict.permanent else "delayed" if says_delayed(whole) else None,

@@ -8,14 +8,19 @@ import re
 
 import attrs
 
-from mailrouting.reading.bounce_text import looks_like_bounce, quotes_refusal
+from mailrouting.reading.bounce_signs import bounce_signs
+from mailrouting.reading.evidence import AUTO_SUBJECT, PROGRAMS_SUBJECT, Evidence, Signs
 from mailrouting.reading.header_block import HeaderBlock
-from mailrouting.reading.headers import decode_value
+from mailrouting.reading.mail_systems import (
+    is_mail_system,
+    is_named_as_mail_system,
+    takes_bounces,
+)
 from mailrouting.reading.message import HeaderAddress, Kind
 from mailrouting.reading.parameters import MediaType
 from mailrouting.reading.reports import NO_REPORTS, Reports
 
-__all__ = ["Judgement", "is_mail_system", "judge_kind"]
+__all__ = ["Judgement", "judge_kind"]
 
 _REPLY_FIELDS = (
     "x-autoreply", "x-autorespond", "x-autoresponder", "x-autoresponse", "x-autoreply-from",
@@ -36,47 +41,13 @@ _SIGN_NAMES = _AUTOMATIC_NAMES | _LIST_NAMES
 _MAY_SAY_AUTORESPONDER = re.compile(rb"autoresponder|=[?]|\x1b", re.IGNORECASE)
 _BULK = frozenset({"list", "bulk", "junk"})
 _NO = frozenset({"", "no", "false", "none", "0"})
-_DAEMON = re.compile(
-    r"(?:mailer[-_.]?daemon|post[-_.]?master|mail[-_.]?daemon|mdaemon|mail-?delivery[a-z-]{0,20}|mmdf"
-    r"|smtp-?gateway|(?:root|daemon)$|bounces?$|autobounce|microsoftexchange[0-9a-f]{0,40}|no-?reply-bounce"
-    r"|mail[-_.]?administrator|postoffice|mailmaster)(?![a-z])",
-    re.IGNORECASE,
-)
-_DAEMON_NAME = re.compile(
-    r"mail(?:er)?[ -]?(?:delivery|daemon)|delivery (?:sub)?system|postmaster|mail administrator"
-    r"|mailer-daemon|internet mail (?:delivery|service)|system attendant",
-    re.IGNORECASE,
-)
-_DAEMON_NAME_WORDS = ("mail", "deliver", "postmaster", "attendant")
-# What list servers use as reverse-path (VERP included): nobody writes there by hand.
-_REVERSE_PATH = re.compile(r"(?:^|[-_.])bounces?(?:[-+][^@]{0,200})?@", re.IGNORECASE)
 _NO_REPLY = re.compile(
     r"(?:no|do[-_.]?not)[-_.]?reply|.{0,60}-(?:request|owner)$|owner-|bounce", re.IGNORECASE
 )
 _NO_REPLY_WORDS = ("reply", "request", "owner", "bounce")
-_BOUNCE_SUBJECT = re.compile(
-    r"undeliver|delivery (?:status )?(?:notification|failure|report|error|problem|has failed|failed"
-    r"|delayed|not possible|unsuccessful)|returned mail|mail delivery (?:failed|failure|error|problem|status)"
-    r"|failure notice|failure delivery|returned to sender|non[- ]?deliver|could not (?:be delivered|send)"
-    r"|delivery (?:failed|delay)|mail (?:failure|system error|error)|message (?:status|delivery|not delivered|delayed)"
-    r"|undelivered|unzustellbar|unknown user|user unknown|can ?not be delivered|notification d'échec"
-    r"|non remis|e-?mail (?:not delivered|address problem)|rejected|bounced? (?:mail|message)|not deliverable"
-    r"|mail could not|failed mail\b|permanent delivery|warning: (?:message|could|mail)|error sending|deferred",
-    re.IGNORECASE,
-)
-_AUTO_SUBJECT = re.compile(
-    r"\s{0,5}(?:auto(?:matic|mated|matische?)?[ -]?(?:reply|response|antwort|re:|:)|auto:|out of (?:the )?office"
-    r"|abwesenheit|automatische (?:antwort|abwesenheit)|automatisch antwoord|réponse automatique|reponse automatique"
-    r"|absence du bureau|respuesta automática|respuesta automatica|fuera de la oficina|risposta automatica"
-    r"|fuori (?:sede|ufficio)|autosvar|frånvaro|automaattinen|autosvar|automatyczna odpowiedź|automatická odpověď"
-    r"|resposta automática|автоответ|自動応答|自动回复|otomatik)",
-    re.IGNORECASE,
-)
 _COMMENT = re.compile(r"\([^()]*+\)")
 _LONGEST_VALUE = 200
-_VACATION = re.compile(
-    r"vacation|out of (?:the )?office|away from|holiday|abwesen|urlaub", re.IGNORECASE
-)
+_QUOTES = "\"'"
 
 
 @attrs.frozen
@@ -88,36 +59,6 @@ class Judgement:
 
 
 _PERSONAL = Judgement(Kind.PERSONAL, ())
-
-
-@attrs.define(kw_only=True)
-class _Evidence:
-    """Hold what the header shows, prepared once."""
-
-    header: HeaderBlock
-    media: MediaType
-    reports: Reports
-    sender: HeaderAddress | None
-    subject: str
-    text: str
-    returns_mail: bool
-    recipients: tuple[str, ...]
-
-    def values(self, name: str) -> list[str]:
-        return [decode_value(value) for value in self.header.all(name.encode())]
-
-    def has_any(self, names: frozenset[bytes]) -> bool:
-        return not names.isdisjoint(self.header.names)
-
-    @property
-    def report_type(self) -> str:
-        if self.media.full != "multipart/report":
-            return ""
-        return self.media.parameters.token("report-type").lower()
-
-    @property
-    def local_part(self) -> str:
-        return self.sender.address.partition("@")[0] if self.sender else ""
 
 
 def judge_kind(
@@ -145,7 +86,7 @@ def judge_kind(
         returns_mail: True when a mail, or the header of one, is attached.
         recipients: The addresses of To.
     """
-    evidence = _Evidence(
+    evidence = Evidence(
         header=header,
         media=media,
         reports=reports,
@@ -158,10 +99,10 @@ def judge_kind(
     return _PERSONAL if _shows_nothing(evidence, return_path) else _judged(evidence, return_path)
 
 
-def _judged(evidence: _Evidence, return_path: str | None) -> Judgement:
+def _judged(evidence: Evidence, return_path: str | None) -> Judgement:
     found = [
         *_report_signs(evidence),
-        *_bounce_signs(evidence, return_path),
+        *bounce_signs(evidence, return_path),
         *_automatic_signs(evidence, return_path),
         *_list_signs(evidence),
         *_weak_signs(evidence),
@@ -170,7 +111,7 @@ def _judged(evidence: _Evidence, return_path: str | None) -> Judgement:
     return Judgement(kind, tuple(dict.fromkeys(sign for _, sign in found)))
 
 
-def _shows_nothing(evidence: _Evidence, return_path: str | None) -> bool:
+def _shows_nothing(evidence: Evidence, return_path: str | None) -> bool:
     """Tell cheaply, of most mail, that no sign can be in it."""
     if evidence.has_any(_SIGN_NAMES) or evidence.media.sub == "report":
         return False
@@ -178,18 +119,14 @@ def _shows_nothing(evidence: _Evidence, return_path: str | None) -> bool:
         return False
     if return_path and is_mail_system(return_path):
         return False
-    if evidence.sender and (_is_named_as_daemon(evidence.sender) or _weak_signs(evidence)):
+    sender = evidence.sender
+    if sender and (is_named_as_mail_system(sender.name) or _weak_signs(evidence)):
         return False
-    if _DAEMON.match(evidence.local_part) or "bounce" in "\n".join(evidence.recipients).lower():
+    if is_mail_system(evidence.local_part) or any(map(takes_bounces, evidence.recipients)):
         return False
     if any(map(_MAY_SAY_AUTORESPONDER.search, evidence.header.all(b"delivered-to"))):
         return False
-    return _AUTO_SUBJECT.match(evidence.subject) is None
-
-
-def is_mail_system(address: str) -> bool:
-    """Tell whether an address is one that mail servers write from."""
-    return _DAEMON.match(address.partition("@")[0]) is not None
+    return AUTO_SUBJECT.match(evidence.subject) is None
 
 
 def _may_hold(text: str, words: tuple[str, ...]) -> bool:
@@ -200,12 +137,9 @@ def _may_hold(text: str, words: tuple[str, ...]) -> bool:
     return any(word in lowered for word in words)
 
 
-_Signs = list[tuple[Kind | None, str]]
-
-
-def _report_signs(evidence: _Evidence) -> _Signs:
+def _report_signs(evidence: Evidence) -> Signs:
     reports = evidence.reports
-    found: _Signs = []
+    found: Signs = []
     if reports.feedback_type is not None:
         found.append((Kind.FEEDBACK_REPORT, "A feedback report part (RFC 5965)."))
     if reports.has_delivery_status:
@@ -222,65 +156,16 @@ def _report_signs(evidence: _Evidence) -> _Signs:
     return found
 
 
-def _bounce_signs(evidence: _Evidence, return_path: str | None) -> _Signs:
-    """Take for a bounce only what looks like one by its sender and by its content."""
-    by_sender: list[str] = []
-    if return_path in ("", "null"):
-        by_sender.append("The reverse-path is null (Return-Path: <>).")
-    elif return_path and is_mail_system(return_path):
-        by_sender.append("Its reverse-path is that of a mail system.")
-    is_daemon = _DAEMON.match(evidence.local_part) is not None
-    if is_daemon or (evidence.sender and _is_named_as_daemon(evidence.sender)):
-        by_sender.append("It comes from a mail system, not from a person.")
-    if evidence.report_type in ("delivery-status", "delivery-notification"):
-        by_sender.append("Its Content-Type says delivery status.")
-    takes_bounces = any(
-        "bounce" in one.lower() and _REVERSE_PATH.search(one) for one in evidence.recipients
-    )
-    if not by_sender and not takes_bounces:
-        return []  # whatever the content says
-    by_content: list[str] = []
-    if any(evidence.values("x-failed-recipients")):
-        by_content.append("X-Failed-Recipients names addresses.")
-    if _BOUNCE_SUBJECT.search(evidence.subject):
-        by_content.append("The subject is that of a bounce.")
-    if looks_like_bounce(evidence.text):
-        by_content.append("The text says that a mail was not delivered.")
-    if len(by_content) > 1 and takes_bounces:
-        by_sender.append("It is written to an address that takes bounces.")
-    signs = [*by_sender, *by_content]
-    if is_daemon and quotes_refusal(evidence.text):
-        by_content.append("The text quotes a server's refusal.")
-    if is_daemon and evidence.returns_mail:
-        by_content.append("It returns a mail.")
-    is_reply = (
-        not is_daemon
-        and bool(evidence.values("in-reply-to"))
-        and evidence.subject[:3].lower() == "re:"
-    )
-    if by_sender and by_content and not is_reply and not _says_replied(evidence):
-        return [(Kind.BOUNCE, sign) for sign in signs]
-    return [(None, sign) for sign in by_sender]
-
-
-def _is_named_as_daemon(sender: HeaderAddress) -> bool:
-    name = sender.name
-    return _may_hold(name, _DAEMON_NAME_WORDS) and _DAEMON_NAME.search(name) is not None
-
-
-def _says_replied(evidence: _Evidence) -> bool:
-    """Tell whether it is a vacation notice, which often comes with a null reverse-path."""
-    is_vacation = _VACATION.search(evidence.subject) or _AUTO_SUBJECT.match(evidence.subject)
-    return bool(is_vacation) and not _BOUNCE_SUBJECT.search(evidence.subject)
-
-
-def _automatic_signs(evidence: _Evidence, return_path: str | None) -> _Signs:
+def _automatic_signs(evidence: Evidence, return_path: str | None) -> Signs:
     suppressed: set[str] = set()
-    found: _Signs = []
+    found: Signs = []
     if evidence.has_any(_AUTOMATIC_NAMES) or _is_to_autoresponder(evidence):
         found, suppressed = _automatic_fields(evidence)
-    is_auto_subject = _AUTO_SUBJECT.match(evidence.subject) is not None
-    if is_auto_subject and (found or return_path == "" or suppressed & {"all", "oof", "autoreply"}):
+    is_auto_subject = AUTO_SUBJECT.match(evidence.subject) is not None
+    # Who asks for silence need be no program: then the subject must have a program's form.
+    is_suppressed = bool(suppressed & {"all", "oof", "autoreply"})
+    has_form = is_suppressed and PROGRAMS_SUBJECT.match(evidence.subject) is not None
+    if is_auto_subject and (found or return_path == "" or has_form):
         found.append((Kind.AUTOMATIC_REPLY, "The subject is that of an automatic reply."))
     elif is_auto_subject:
         found.append((None, "The subject is that of an automatic reply."))
@@ -289,17 +174,17 @@ def _automatic_signs(evidence: _Evidence, return_path: str | None) -> _Signs:
     return found
 
 
-def _is_to_autoresponder(evidence: _Evidence) -> bool:
+def _is_to_autoresponder(evidence: Evidence) -> bool:
     values = evidence.values("delivered-to")
     return bool(values) and "autoresponder" in {value.lower() for value in values}
 
 
-def _automatic_fields(evidence: _Evidence) -> tuple[_Signs, set[str]]:
+def _automatic_fields(evidence: Evidence) -> tuple[Signs, set[str]]:
     """Return the signs of the header, and what it asks not to be answered with."""
-    found: _Signs = []
+    found: Signs = []
     for value in evidence.values("auto-submitted"):
         bare = _COMMENT.sub(" ", value[:_LONGEST_VALUE]).strip().lower()
-        word = re.split(r"[\s;(]", bare, maxsplit=1)[0]
+        word = re.split(r"[\s;(,]", bare.lstrip(_QUOTES), maxsplit=1)[0].strip(_QUOTES)
         if word == "auto-replied":
             found.append((Kind.AUTOMATIC_REPLY, "Auto-Submitted says auto-replied (RFC 3834)."))
         elif word and word != "no":
@@ -307,7 +192,7 @@ def _automatic_fields(evidence: _Evidence) -> tuple[_Signs, set[str]]:
     found += [
         (Kind.AUTOMATIC_REPLY, f"{name} is set.")
         for name in _REPLY_FIELDS
-        if any(value.lower() not in _NO for value in evidence.values(name))
+        if any(value.strip(_QUOTES).lower() not in _NO for value in evidence.values(name))
     ]
     words = {name: {value.lower() for value in evidence.values(name)} for name in _WORD_FIELDS}
     if words["precedence"] & {"auto_reply", "auto-reply"}:
@@ -332,10 +217,10 @@ def _automatic_fields(evidence: _Evidence) -> tuple[_Signs, set[str]]:
     return found, suppressed
 
 
-def _list_signs(evidence: _Evidence) -> _Signs:
+def _list_signs(evidence: Evidence) -> Signs:
     if not evidence.has_any(_LIST_NAMES):
         return []
-    found: _Signs = [
+    found: Signs = [
         (Kind.LIST, f"{name.title()} is set.") for name in _LIST_FIELDS if evidence.values(name)
     ]
     for name in _PRECEDENCE_FIELDS:
@@ -345,7 +230,7 @@ def _list_signs(evidence: _Evidence) -> _Signs:
     return found
 
 
-def _weak_signs(evidence: _Evidence) -> _Signs:
+def _weak_signs(evidence: Evidence) -> Signs:
     local_part = evidence.local_part
     if _may_hold(local_part, _NO_REPLY_WORDS) and _NO_REPLY.match(local_part):
         return [(None, "The sender's address says that nobody reads replies.")]

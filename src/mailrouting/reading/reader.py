@@ -15,8 +15,9 @@ from mailrouting.reading.headers import decode_value
 from mailrouting.reading.helpers import Helpers, ReadBounce
 from mailrouting.reading.html_text import html_to_text
 from mailrouting.reading.ids import message_id, message_ids
-from mailrouting.reading.kind import Judgement, is_mail_system, judge_kind
+from mailrouting.reading.kind import Judgement, judge_kind
 from mailrouting.reading.limits import DEFAULT, ReadingLimits
+from mailrouting.reading.mail_systems import is_daemon, is_mail_system
 from mailrouting.reading.message import (
     BounceReport,
     Defect,
@@ -93,9 +94,14 @@ def _read(raw: MailSource, limits: ReadingLimits, helpers: Helpers) -> Message:
         bodies = attrs.evolve(bodies, text=text, html=html)
     text = bodies.text or ""
     return_path = _return_path(header)
-    is_from_system = return_path == "" or (sender is not None and is_mail_system(sender.address))
+    is_mail_systems = sender is not None and is_mail_system(sender.address)
+    is_daemons = sender is not None and is_daemon(sender.address)
     reports = read_reports(
-        data, parts, limits=limits, report=report, trusts_any_place=is_from_system
+        data,
+        parts,
+        limits=limits,
+        report=report,
+        trusts_any_place=return_path == "" or is_mail_systems,
     )
     original = find_original(data, parts, limits=limits, report=report)
     judgement = judge_kind(
@@ -112,13 +118,17 @@ def _read(raw: MailSource, limits: ReadingLimits, helpers: Helpers) -> Message:
     if judgement.kind is Kind.BOUNCE:
         reports = attrs.evolve(reports, original=original)
     bounces = _bounces(judgement.kind, reports, people, header, text)
-    if helpers.read_bounce and _may_ask(judgement.kind, bounces, is_from_system=is_from_system):
+    # A postmaster may be a person, unless the mail says that a program wrote it.
+    is_vouched = return_path == "" or is_daemons
+    is_vouched = is_vouched or (is_mail_systems and judgement.kind is Kind.AUTOMATIC)
+    if helpers.read_bounce and _may_ask(judgement.kind, bounces, is_vouched=is_vouched):
         bounces = _asked(helpers.read_bounce, data, report)
         if bounces and judgement.kind is not Kind.BOUNCE:
             judgement = Judgement(Kind.BOUNCE, (_ODD_BOUNCE, *judgement.signs))
             reports = attrs.evolve(reports, original=original)
     is_vague = not bounces and not reports.has_delivery_status and original is None
-    if judgement.kind is Kind.BOUNCE and is_vague and return_path:
+    is_answerable = return_path or (return_path is None and not is_daemons)
+    if judgement.kind is Kind.BOUNCE and is_vague and is_answerable:
         # It names nobody and has an address to answer: a postmaster may write like a machine.
         judgement = Judgement(Kind.PERSONAL, judgement.signs)
     rest = Remainder(header, people, limits, parts, text, subject, tuple(met))
@@ -161,15 +171,15 @@ def _guarded(guess: GuessCharset | None, report: Report) -> GuessCharset | None:
     return guarded
 
 
-def _may_ask(kind: Kind, bounces: tuple[BounceReport, ...], *, is_from_system: bool) -> bool:
+def _may_ask(kind: Kind, bounces: tuple[BounceReport, ...], *, is_vouched: bool) -> bool:
     """Tell whether the helper is asked: our own rules first, and never about a person's mail.
 
     A reader of odd bounces takes conversation that quotes a bounce for one, so the null
-    reverse-path or a mail system in From must vouch for what we do not know as a bounce.
+    reverse-path or a mail system's From must vouch for what we do not know as a bounce.
     """
     if bounces:
         return False
-    return kind is Kind.BOUNCE or (is_from_system and kind in (Kind.PERSONAL, Kind.AUTOMATIC))
+    return kind is Kind.BOUNCE or (is_vouched and kind in (Kind.PERSONAL, Kind.AUTOMATIC))
 
 
 def _asked(read_bounce: ReadBounce, data: MailSource, report: Report) -> tuple[BounceReport, ...]:
@@ -199,16 +209,18 @@ def _bounces(
 ) -> tuple[BounceReport, ...]:
     if reports.bounces or kind is not Kind.BOUNCE:
         return reports.bounces
+    sender = people.first(b"from")
+    by_program = sender is not None and is_daemon(sender.address)
     named = [value for value in header.all(b"x-failed-recipients") if value]
     addresses = [one.address for value in named for one in parse_addresses(value)[0]]
     if addresses:
-        return reports_for(addresses, text)
+        return reports_for(addresses, text, by_program=by_program)
     own = frozenset(
         one.address.lower()
         for one in (*people.read(b"from"), *people.read(b"to"), *people.read(b"cc"))
     )
-    found = bounces_in_text(text, own=own)
+    found = bounces_in_text(text, own=own, by_program=by_program)
     if not found and reports.original:
         to = [one for value in reports.original.all(b"to") for one in parse_addresses(value)[0]]
-        found = reports_for([one.address for one in to[:1]], text)
+        found = reports_for([one.address for one in to[:1]], text, by_program=by_program)
     return found
