@@ -137,6 +137,8 @@ def test_hostile_html_is_linear(pattern):
         b"On ", b"> ", b">", b"On 1\n", b"From: \n", b"From: a\nTo: b\n", b"-- \n", b"-", b"_\n", b" ", b"\n",
         b"On a <b@c\n", b"wrote:\n", b"Le <", b"begin forwarded message:\n", b"Sent from my \n",
         b"---- Forwarded message ---- From: a To: b Subject: c\n", b"<mailto:", b"a@b.c: 550 unknown user\n",
+        b"From: a\nTo: b\nDate: c\n", b"On 1 Jan 2026 x wrote:\ny\n", b"--\n", b"-- \nx\n", b"Sent from my iPhone \n", b"Sent from ",
+        b"a? ", b"On 1 Jan 2026 crashed. x\nwrote:\n", b"--\n1 1 1 1 1 1.", b"sorry ", b"> a\nb\n",
     ],
 )  # fmt: skip
 def test_hostile_text_is_linear(pattern):

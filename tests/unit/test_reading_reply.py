@@ -249,3 +249,106 @@ def test_forwarding_by_somebody_else_keeps_the_writer():
 def test_marker_without_header_is_no_forward(text):
     """Without a header there is nobody who wrote it."""
     assert message_of(text, subject="Fwd: x").forwarded is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I need a ticket.\n\nFrom: Berlin\nTo: Paris\nDate: 12 May\n\nWindow seat.",
+        "I need a ticket.\n\nFrom: Berlin\nTo: Paris\nDate: 12 May, 14:30\n\nWindow seat.",
+        "I need a ticket.\n____________________\nFrom: Berlin\nTo: Paris\nDate: 12 May\n\nWindow seat.",
+        "in 2023 Mr. Smith wrote:\nthe printer is on fire.\nI agree.",
+        "In May 2023 Ann wrote:\nIt works.\nIt does not.",
+        "At 10:30 the technician wrote:\nit works.\nIt does not.",
+        "On Friday 3/2/2026 it crashed again.\nAt 10:30 Ann wrote:\nit works.\nIt does not.",
+        "2026-03-02 Error <E1234>\n2026-03-03 again",
+        "Forwarded:\nnothing yet, please do it.",
+        "Part one.\n--\nThen the second part goes on, and it is long.",
+        "Part one.\n--\nplease restart the server",
+        "Part one.\n-- \nPart two, which goes on.\n-- \nPart three is here too, and it asks: why?",
+        "Part one.\n—\nDo you see it?",
+    ],
+)
+def test_own_words_that_look_like_a_mail_programs_stay_visible(text):
+    """Ambiguous evidence hides nothing: only what programs write begins a quote or a signature."""
+    reply = view(text)
+    shown = reply.visible.splitlines()
+    assert [line for line in text.splitlines() if line not in shown and line[:1] != ">"] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-----Original Message-----\nFrom: A <a@x.org>\nSubject: Printer\n\n> Which?\n\nThe red one.",
+        "Hi\n\nFrom: A <a@x.org>\nTo: b@x.org\nSubject: Printer\n\n> Which?\n\nThe red one.",
+        "Hi\n\nOn Mon, Mar 2, 2026 at 9:00 A wrote:\n> Which one do you mean? We have a red one and a blue one here\nRed.\n> And since when?",
+        "Hi\n\nOn Mon, Mar 2, 2026 at 9:00 A wrote:\n> Tell us whether it is the red one or the blue one that makes the noise\nyes\n> and since when it does so",
+    ],
+)  # fmt: skip
+def test_answer_behind_a_marked_quote_is_visible(text):
+    """Where `>` marks the quote, no other line is hidden, below a header too."""
+    visible = view(text).visible
+    assert [line for line in ("The red one.", "Red.", "yes") if line in text.splitlines()] == [
+        line for line in visible.splitlines() if line in ("The red one.", "Red.", "yes")
+    ]
+
+
+def test_torn_end_of_a_quoted_line_is_quoted():
+    """A program that wraps quotes leaves a few words without a mark."""
+    reply = view(
+        "Yes\n\nOn Mon, Mar 2, 2026 at 9:00 A wrote:\n"
+        "> The printer on the third floor smokes whenever somebody prints the long\nreports\n"
+        "> that come from accounting\n"
+    )
+    assert reply.visible == "Yes"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Sent from my Samsung Galaxy smartphone.", "Sent from my Verizon, Samsung Galaxy smartphone", "Sent from Yahoo Mail on Android",
+        "Sent via the Samsung Galaxy S7, an AT&T 4G LTE smartphone", "Sent from Mail<https://go.example/?id=5> for Windows 10",
+        "Get Outlook for iOS<https://aka.example/o0ukef>", "Outlook für iOS beziehen", "Télécharger Outlook pour Android",
+        "Von meinem iPhone gesendet", "Gesendet mit der GMX Mail App", "Envoyé de mon iPhone", "Enviado desde mi iPhone",
+        "Enviado do meu iPhone", "Inviato da iPhone", "Verzonden vanaf mijn iPhone", "Sendt fra min iPhone", "Skickat från min iPhone",
+        "Lähetetty iPhonesta", "Wysłane z iPhone'a", "Отправлено с iPhone", "发自我的iPhone", "iPhoneから送信", "iPhone'umdan gönderildi",
+        "Sent from my phone, please excuse typos", "(Sent from my iPhone)", "Sent with Proton Mail secure email.",
+    ],
+)  # fmt: skip
+def test_footers_of_mail_programs_are_a_signature(line):
+    """What a device or program adds below is no word of the sender's."""
+    reply = view(f"It is on fire.\n\n{line}\n")
+    assert (reply.visible, reply.signature) == ("It is on fire.", line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Get Outlook running again, please", "Get Outlook for all of us", "Get Outlook for Mac working again today", "Sent from the warehouse on Friday",
+        "Sent from the warehouse by mobile crane", "Sent by post yesterday", "Sent from my desk at home", "Sent via DHL",
+        "From my iPhone I cannot open the app", "Sent from my phone this morning", "Sent from Outlook to the printer, nothing came",
+        "Sent from my iPhone. Call me back", "Sent from my phone because the printer is down", "Enviado desde la oficina",
+        "Min telefon virker ikke", "Gesendet von Berlin aus", "Outlook für alle ist kaputt", "Von meinem Chef gesendet wurde nichts",
+    ],
+)  # fmt: skip
+def test_sentences_that_begin_like_a_footer_stay_visible(line):
+    """Only the footers of programs are taken for one."""
+    assert view(f"It is on fire.\n\n{line}\n").visible.endswith(line)
+
+
+def test_last_of_several_marks_begins_the_signature():
+    """What stands between two marks may be a second part: it stays."""
+    reply = view("One.\n-- \nTwo, and it goes on.\n-- \nAnn Lee\nACME\n")
+    assert (reply.visible, reply.signature) == (
+        "One.\n-- \nTwo, and it goes on.",
+        "-- \nAnn Lee\nACME",
+    )
+
+
+@pytest.mark.parametrize(
+    "signature",
+    ["--\nHead of Support\nACME Ltd.", "--\nann", "__\nAnn Lee, tel. +49 30 1234567\nann@x.org"],
+)
+def test_mark_without_its_space_needs_a_short_signature(signature):
+    """Names, titles and ways to reach somebody are a signature behind `--` too."""
+    assert view(f"It is on fire.\n\n{signature}").signature == signature

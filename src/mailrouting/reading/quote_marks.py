@@ -15,6 +15,8 @@ __all__ = [
     "has_forward_subject",
     "is_forward_marker",
     "is_original_marker",
+    "is_programs_attribution",
+    "is_programs_header",
     "is_rule",
     "may_begin",
     "read_quoted_header",
@@ -98,6 +100,10 @@ _VERB = re.compile(
     re.IGNORECASE,
 )
 _STRONG = re.compile(r"@|<mailto|\b\d{1,2}[:.h]\d{2}\b|\b(?:19|20)\d\d\b|年")
+_CLOCK = re.compile(r"\b\d{1,2}(?:[:.h]\d{2}|\s?[ap]\.?m\b)|[时時点시]", re.IGNORECASE)
+_DAY = re.compile(r"\b(?:19|20)\d\d\b|\b\d{1,2}[/.-]\d{1,2}[/.-]\d{2}\b|[年년]")
+# A sentence that ends within is no attribution; names and months have shorter abbreviations.
+_SENTENCE_END = re.compile(r"[^\W\d_]{5}[.!?](?:\s+[^\W\d_]|\s*$)")
 _BEGIN = re.compile(
     r"[\s>*\ufeff]{0,12}(?:(?:on|at|am|le|el|il|em|den|d\.|op|dne|dnia|w dniu|pe|στις|vào|u|dana|ons?dag|il giorno|tarihinde)\b|在|于|\d{1,4}[-/. 年]"
     r"|[^<>]{1,80}<[^<>\s]{1,320}@)",
@@ -263,7 +269,8 @@ def attribution_length(lines: Sequence[str], start: int) -> int:
     length = 1
     while True:
         if _ends_in_colon(joined) and len(joined) <= LONGEST_LINE and _has_verb(joined):
-            return length if _STRONG.search(joined) or _quote_follows(lines, start + length) else 0
+            is_strong = _STRONG.search(joined) or _quote_follows(lines, start + length)
+            return length if is_strong and not _holds_sentence(lines[start : start + length]) else 0
         if length == 1 and not _BEGIN.match(first):
             return 0
         index = start + length
@@ -273,6 +280,33 @@ def attribution_length(lines: Sequence[str], start: int) -> int:
             return 0
         joined = f"{joined} {unquoted(lines[index][:LONGEST_LINE]).strip()}"
         length += 1
+
+
+def is_programs_attribution(text: str) -> bool:
+    """Tell whether an attribution names an address, or both day and time, as mail programs write it.
+
+    People write `In 2023 Mr. Smith wrote:` above words of their own.
+    """
+    text = text[: LONGEST_LINE * _MOST_ATTRIBUTION_LINES]
+    return "@" in text or (_CLOCK.search(text) is not None and _DAY.search(text) is not None)
+
+
+def is_programs_header(fields: dict[str, str]) -> bool:
+    """Tell whether a quoted header names an address, or has subject and a date with a time.
+
+    People write `From: Berlin`, `To: Paris`, `Date: 12 May`.
+    """
+    if any("@" in fields.get(role, "") for role in ("from", "to", "cc", "reply-to")):
+        return True
+    date = fields.get("date", "")
+    return "subject" in fields and _CLOCK.search(date) is not None
+
+
+def _holds_sentence(lines: Sequence[str]) -> bool:
+    *above, last = (line[:LONGEST_LINE].rstrip() for line in lines)
+    return any(map(_SENTENCE_END.search, above)) or bool(
+        re.search(r"[^\W\d_]{5}[.!?]\s+[^\W\d_]", last)
+    )
 
 
 def _has_verb(text: str) -> bool:

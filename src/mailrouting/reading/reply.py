@@ -12,29 +12,27 @@ from mailrouting.reading.quote_marks import (
     attribution_length,
     is_forward_marker,
     is_original_marker,
+    is_programs_attribution,
+    is_programs_header,
     is_rule,
     may_begin,
     read_quoted_header,
 )
+from mailrouting.reading.signatures import signature_begin
 
 __all__ = ["view_reply"]
 
 # Looking a member up in its class takes as long as a call.
 _VISIBLE, _QUOTED, _SIGNATURE = SpanKind.VISIBLE, SpanKind.QUOTED, SpanKind.SIGNATURE
 _MOST_LINES = 2000
-_LONGEST_SIGNATURE = 30
 _QUOTED_LINE = re.compile(r"[ \t]{0,3}>")
-_SIGNATURE_MARK = re.compile(r"(?:--|—|__|-- )[ \t\xa0]{0,3}")
-_MARKS = frozenset("-—_")
-_DECORATION = re.compile(r"[\s\-_=*#~+ᐧ—]{1,200}")
-_DEVICE = re.compile(
-    r"[\s(<\[*]{0,5}(?:(?:sent|gesendet|envoyé|enviado|inviato|verzonden|sendt|skickat|skickades|lähetetty|wysłane|wysłano|отправлено|надіслано|küldve"
-    r"|odesláno|trimis|gönderildi) (?:from|with|via|by|von|vom|mit|depuis|de|à partir|desde|do|da|dal|met|van|vanaf|fra|från|z|ze|с|с моего|з|iphone"
-    r"|min|mein)\b|from my \w|get \[?outlook|von meinem \w+ gesendet|diese nachricht wurde von meine[mr]|從我的|发自我的|從我|iphoneから送信"
-    r"|downloaded from|posted from my)",
-    re.IGNORECASE,
-)
-_LONGEST_DEVICE_LINE = 160
+_SENTENCE_ENDS = (".", "?", "!", ":", ";")
+_MOST_TORN_WORDS = 3
+_SHORTEST_WRAPPED = 72
+_ANSWERS = frozenset({
+    "yes", "no", "ok", "okay", "done", "none", "ja", "nein", "doch", "oui", "non", "si", "sí", "nee", "nej", "tak", "nie", "да", "нет",
+    "nei", "não", "sim", "kyllä", "ei",
+})  # fmt: skip
 
 
 def view_reply(text: str, *, longest: int) -> ReplyView:
@@ -70,28 +68,33 @@ def _mark_quotes(lines: Sequence[str], kinds: list[SpanKind]) -> None:
         length = attribution_length(lines, index)
         if length:
             index += length
-            if not _marked_quote_follows(lines, index):
+            if _marked_quote_follows(lines, index):
+                _mark(kinds, begin, index)
+                index = _mark_quoted_lines(lines, kinds, index)
+                is_attributed = True
+            elif is_programs_attribution(" ".join(lines[begin:index])):
                 _mark(kinds, begin, len(lines))
                 return
-            _mark(kinds, begin, index)
-            index = _mark_quoted_lines(lines, kinds, index)
-            is_attributed = True
+            else:
+                index = begin
             continue
-        if begin in here and _earlier_mail_begins(lines, index):
-            if _QUOTED_LINE.match(lines[index]):
-                index = _mark_quoted_lines(lines, kinds, index)
-                continue
-            behind = _behind_header(lines, index)
-            if behind and not any(line.strip() for line in lines[:index]):
-                # The mail is nothing but a forwarded one: its text is what there is to see.
-                _mark(kinds, 0, behind)
-                return
-            if _marked_quote_follows(lines, index + 1):
-                _mark(kinds, index, index + 1)
-                index = _mark_quoted_lines(lines, kinds, index + 1)
-                continue
+        if begin not in here or not _earlier_mail_begins(lines, index):
+            continue
+        if _QUOTED_LINE.match(lines[index]):
+            index = _mark_quoted_lines(lines, kinds, index)
+            continue
+        behind = _behind_header(lines, index)
+        if behind and not any(line.strip() for line in lines[:index]):
+            # The mail is nothing but a forwarded one: its text is what there is to see.
+            _mark(kinds, 0, behind)
+            return
+        behind = behind or index + 1
+        if not _marked_quote_follows(lines, behind):
             _mark(kinds, index, len(lines))
             return
+        _mark(kinds, index, behind)
+        index = _mark_quoted_lines(lines, kinds, behind)
+        is_attributed = True
     if is_attributed:
         _mark_each_quoted_line(lines, kinds, index, len(lines))
     _mark_trailing_quote(lines, kinds)
@@ -107,14 +110,21 @@ def _mark_each_quoted_line(
 
 def _earlier_mail_begins(lines: Sequence[str], index: int) -> bool:
     line = lines[index]
-    if is_forward_marker(line) or is_original_marker(line):
+    if is_original_marker(line):
         return True
+    if is_forward_marker(line):
+        # `Forwarded:` alone is a word; the dashes of a marker are not.
+        return not line.lstrip("> *\ufeff")[:1].isalpha() or _behind_header(lines, index + 1) > 0
     if is_rule(line):
         following = index + 1
         while following < min(len(lines), index + 3) and not lines[following].strip():
             following += 1
-        return following < len(lines) and read_quoted_header(lines, following) is not None
-    return not line.startswith(">") and read_quoted_header(lines, index) is not None
+        header = read_quoted_header(lines, following) if following < len(lines) else None
+        return header is not None and (
+            "subject" in header.fields or is_programs_header(header.fields)
+        )
+    header = None if line.startswith(">") else read_quoted_header(lines, index)
+    return header is not None and is_programs_header(header.fields)
 
 
 def _behind_header(lines: Sequence[str], index: int) -> int:
@@ -152,13 +162,20 @@ def _mark_quoted_lines(lines: Sequence[str], kinds: list[SpanKind], index: int) 
 
 
 def _is_wrapped(lines: Sequence[str], index: int) -> bool:
-    """Tell whether a line is the torn end of the quoted line above: quotes go on around it."""
+    """Tell whether a line is the torn end of the quoted line above, not an answer.
+
+    Quotes go on around it, it goes on in the middle of a sentence, and its first word had no room.
+    """
+    if index + 1 >= len(lines) or not _QUOTED_LINE.match(lines[index + 1]):
+        return False
+    above, torn = lines[index - 1].rstrip(), lines[index].split()
     return (
-        index + 1 < len(lines)
-        and _QUOTED_LINE.match(lines[index - 1]) is not None
-        and len(lines[index - 1]) > 60  # noqa: PLR2004
-        and _QUOTED_LINE.match(lines[index + 1]) is not None
-        and len(lines[index].split()) <= 3  # noqa: PLR2004
+        _QUOTED_LINE.match(above) is not None
+        and not above.endswith(_SENTENCE_ENDS)
+        and len(torn) <= _MOST_TORN_WORDS
+        and torn[0][0].islower()
+        and torn[0].rstrip(".,!").lower() not in _ANSWERS
+        and len(above) + 1 + len(torn[0]) > _SHORTEST_WRAPPED
     )
 
 
@@ -177,26 +194,9 @@ def _mark_signature(lines: Sequence[str], kinds: list[SpanKind]) -> None:
     end = len(lines)
     while end and (kinds[end - 1] is _QUOTED or not lines[end - 1].strip()):
         end -= 1
-    for index in range(end - 1, max(end - _LONGEST_SIGNATURE, 0) - 1, -1):
-        if kinds[index] is _QUOTED:
-            break
-        line = lines[index]
-        if (
-            line[:1] in _MARKS
-            and _SIGNATURE_MARK.fullmatch(line)
-            and any(line.strip() for line in lines[:index])
-        ):
-            _mark(kinds, index, end, _SIGNATURE)
-            end = index
-    while end > 1 and kinds[end - 1] is not _QUOTED and _is_farewell_of_a_device(lines[end - 1]):
-        end -= 1
-        kinds[end] = _SIGNATURE
-
-
-def _is_farewell_of_a_device(line: str) -> bool:
-    if not line.strip() or _DECORATION.fullmatch(line[:250]):
-        return True
-    return len(line) <= _LONGEST_DEVICE_LINE and _DEVICE.match(line) is not None
+    begin = signature_begin(lines, end, is_free=lambda index: kinds[index] is not _QUOTED)
+    if begin < end:
+        _mark(kinds, begin, end, _SIGNATURE)
 
 
 def _mark(kinds: list[SpanKind], start: int, end: int, kind: SpanKind = _QUOTED) -> None:
