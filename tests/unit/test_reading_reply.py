@@ -38,6 +38,9 @@ QUOTE = "\n> What is wrong?\n> Support\n"
         "Support <help@example.org> kirjoitti 2.3.2026 kello 9.00:",
         "在 2026年3月2日，09:00，Support <help@example.org> 写道：",
         "2026-03-02 9:00 GMT+01:00 Support",
+        "2026年3月2日(月) 9:00 Support <help@example.org>:",
+        "пн, 2 мар. 2026 г. в 09:00, Support <help@example.org>:",
+        "2026년 3월 2일 (월) 오전 9:00, Support <help@example.org>님이 작성:",
         "2026-03-02 Support <help@example.org>:",
         "-----Original Message-----",
         "----- Ursprüngliche Nachricht -----",
@@ -267,6 +270,7 @@ def test_marker_without_header_is_no_forward(text):
         "Part one.\n--\nplease restart the server",
         "Part one.\n-- \nPart two, which goes on.\n-- \nPart three is here too, and it asks: why?",
         "Part one.\n—\nDo you see it?",
+        "Seen on 2/3/2026 at 9:00 by Ann <ann@x.org>:\nit smokes.\nAnd it stinks.",
     ],
 )
 def test_own_words_that_look_like_a_mail_programs_stay_visible(text):

@@ -207,7 +207,8 @@ def test_senders_form_alone_decides_nothing(sender):
 _AUTO_SUBJECTS = (
     "Auto: hi", "Automatic reply: hi", "Auto Response", "Out of Office: hi", "Abwesenheitsnotiz", "Automatische Antwort: hi",
     "Réponse automatique : hi", "Respuesta automática: hi", "Risposta automatica: hi", "Fuori sede", "Automatisch antwoord: hi",
-    "Autosvar: hi", "Frånvaro: hi",
+    "Autosvar: hi", "Frånvaro: hi", "Automatisk svar: hi", "Odpowiedź automatyczna: hi", "Автоматический ответ: hi", "自动答复: hi", "자동 회신: hi",
+    "Automatikus válasz: hi", "Răspuns automat: hi", "Αυτόματη απάντηση: hi", "Otomatik yanıt: hi", "自動返信: hi",
 )  # fmt: skip
 
 

@@ -102,6 +102,7 @@ _VERB = re.compile(
 _STRONG = re.compile(r"@|<mailto|\b\d{1,2}[:.h]\d{2}\b|\b(?:19|20)\d\d\b|年")
 _CLOCK = re.compile(r"\b\d{1,2}(?:[:.h]\d{2}|\s?[ap]\.?m\b)|[时時点시]", re.IGNORECASE)
 _DAY = re.compile(r"\b(?:19|20)\d\d\b|\b\d{1,2}[/.-]\d{1,2}[/.-]\d{2}\b|[年년]")
+_ADDRESS_END = re.compile(r"<[^<>\s]{3,320}>\s?[:：]\s{0,9}$")
 # A sentence that ends within is no attribution; names and months have shorter abbreviations.
 _SENTENCE_END = re.compile(r"[^\W\d_]{5}[.!?](?:\s+[^\W\d_]|\s*$)")
 _BEGIN = re.compile(
@@ -268,7 +269,14 @@ def attribution_length(lines: Sequence[str], start: int) -> int:
     joined = first
     length = 1
     while True:
-        if _ends_in_colon(joined) and len(joined) <= LONGEST_LINE and _has_verb(joined):
+        if (
+            _ends_in_colon(joined)
+            and len(joined) <= LONGEST_LINE
+            and (
+                _has_verb(joined)
+                or (_is_address_and_date(joined) and _quote_follows(lines, start + length))
+            )
+        ):
             is_strong = _STRONG.search(joined) or _quote_follows(lines, start + length)
             return length if is_strong and not _holds_sentence(lines[start : start + length]) else 0
         if length == 1 and not _BEGIN.match(first):
@@ -307,6 +315,12 @@ def _holds_sentence(lines: Sequence[str]) -> bool:
     return any(map(_SENTENCE_END.search, above)) or bool(
         re.search(r"[^\W\d_]{5}[.!?]\s+[^\W\d_]", last)
     )
+
+
+def _is_address_and_date(text: str) -> bool:
+    """Tell whether a text is an attribution without a verb, as Gmail has it in some languages."""
+    ending = _ADDRESS_END.search(text)
+    return ending is not None and all(one.search(text) for one in (_CLOCK, _DAY))
 
 
 def _has_verb(text: str) -> bool:
