@@ -270,6 +270,11 @@ def test_marker_without_header_is_no_forward(text):
         "Part one.\n--\nplease restart the server",
         "Part one.\n-- \nPart two, which goes on.\n-- \nPart three is here too, and it asks: why?",
         "Part one.\n—\nDo you see it?",
+        "My details:\nFrom: ann@x.org\nTo: bob@x.org\nDate: 12 May\n\nPlease check.",
+        "Am Montag, 2. März 2026 um 9:00 Uhr rief ich an.\nHerr Meier schrieb:\nEs geht nicht.",
+        "2026-03-02 09:00 Error in <module@host>:\nstack\nPlease help.",
+        "The user ann@x.org wrote:\nit is broken.\nIs it?",
+        "Customer Ann <ann@x.org> wrote:\nit is broken.\nIs it?",
         "Seen on 2/3/2026 at 9:00 by Ann <ann@x.org>:\nit smokes.\nAnd it stinks.",
     ],
 )

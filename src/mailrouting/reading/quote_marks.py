@@ -102,6 +102,10 @@ _VERB = re.compile(
 _STRONG = re.compile(r"@|<mailto|\b\d{1,2}[:.h]\d{2}\b|\b(?:19|20)\d\d\b|年")
 _CLOCK = re.compile(r"\b\d{1,2}(?:[:.h]\d{2}|\s?[ap]\.?m\b)|[时時点시]", re.IGNORECASE)
 _DAY = re.compile(r"\b(?:19|20)\d\d\b|\b\d{1,2}[/.-]\d{1,2}[/.-]\d{2}\b|[年년]")
+_ADDRESS = re.compile(r"@[^\s@<>]{1,255}\.[^\s@<>]{2}")
+_ADDRESS_ROLES = ("from", "to", "cc", "reply-to")
+_LEAST_EVIDENCE = 2
+_ENDS_SENTENCE = re.compile(r"[^\W\d_]{2}[.!?]$")
 _ADDRESS_END = re.compile(r"<[^<>\s]{3,320}>\s?[:：]\s{0,9}$")
 # A sentence that ends within is no attribution; names and months have shorter abbreviations.
 _SENTENCE_END = re.compile(r"[^\W\d_]{5}[.!?](?:\s+[^\W\d_]|\s*$)")
@@ -111,7 +115,7 @@ _BEGIN = re.compile(
     re.IGNORECASE,
 )
 _DATE_AND_NAME = re.compile(
-    r"[\s\ufeff]{0,9}\d{4}[-/]\d{1,2}[-/]\d{1,2} (?:[^<>]{1,120}<[^<>\s]{3,320}>|\d{1,2}:\d\d GMT[+-]\d\d:\d\d .{1,120})\s{0,9}:?\s{0,9}"
+    r"[\s\ufeff]{0,9}\d{4}[-/]\d{1,2}[-/]\d{1,2} (?:[^<>]{1,120}<[^<>\s@]{1,120}@[^<>\s@]{1,255}\.[^<>\s@.]{2,63}>|\d{1,2}:\d\d GMT[+-]\d\d:\d\d .{1,120})\s{0,9}:?\s{0,9}"
 )
 _QUOTE = re.compile(r"[ \t]{0,4}[>|]\s?")
 
@@ -290,24 +294,25 @@ def attribution_length(lines: Sequence[str], start: int) -> int:
         length += 1
 
 
-def is_programs_attribution(text: str) -> bool:
-    """Tell whether an attribution names an address, or both day and time, as mail programs write it.
+def is_programs_attribution(lines: Sequence[str]) -> bool:
+    """Tell whether an attribution has two of day, time and address, as mail programs write it.
 
     People write `In 2023 Mr. Smith wrote:` above words of their own.
     """
-    text = text[: LONGEST_LINE * _MOST_ATTRIBUTION_LINES]
-    return "@" in text or (_CLOCK.search(text) is not None and _DAY.search(text) is not None)
+    text = " ".join(line[:LONGEST_LINE] for line in lines)
+    if sum(one.search(text) is not None for one in (_CLOCK, _DAY, _ADDRESS)) < _LEAST_EVIDENCE:
+        return False
+    return not any(_ENDS_SENTENCE.search(line[:LONGEST_LINE].rstrip()) for line in lines[:-1])
 
 
 def is_programs_header(fields: dict[str, str]) -> bool:
-    """Tell whether a quoted header names an address, or has subject and a date with a time.
+    """Tell whether a quoted header has two of subject, time and address, as mail programs write it.
 
     People write `From: Berlin`, `To: Paris`, `Date: 12 May`.
     """
-    if any("@" in fields.get(role, "") for role in ("from", "to", "cc", "reply-to")):
-        return True
-    date = fields.get("date", "")
-    return "subject" in fields and _CLOCK.search(date) is not None
+    has_address = any(_ADDRESS.search(fields.get(role, "")) for role in _ADDRESS_ROLES)
+    has_time = _CLOCK.search(fields.get("date", "")) is not None
+    return sum((has_address, has_time, "subject" in fields)) >= _LEAST_EVIDENCE
 
 
 def _holds_sentence(lines: Sequence[str]) -> bool:

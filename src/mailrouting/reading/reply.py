@@ -72,7 +72,7 @@ def _mark_quotes(lines: Sequence[str], kinds: list[SpanKind]) -> None:
                 _mark(kinds, begin, index)
                 index = _mark_quoted_lines(lines, kinds, index)
                 is_attributed = True
-            elif is_programs_attribution(" ".join(lines[begin:index])):
+            elif is_programs_attribution(lines[begin:index]):
                 _mark(kinds, begin, len(lines))
                 return
             else:
