@@ -1,5 +1,6 @@
 """A server that numbers a mailbox anew, restores a backup or renders mail anew: nothing lost, nothing twice."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import attrs
@@ -117,6 +118,41 @@ def test_f13_a_reused_uid_is_seen_by_its_header(world, mode):
     assert report.status is RunStatus.DONE
     assert subjects(world) == ["mail 1", "mail 2", "mail 3"]
     assert world.run().stored == 0
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+@pytest.mark.parametrize("named", [True, False])
+def test_f45_a_unique_id_of_deleted_mail_that_is_given_out_again_costs_no_mail(world, runs, named):
+    """F45: RFC 1939 lets a server name new mail as it named what is gone: it is read, then deleted."""
+    world.add(protocol=MailProtocol.POP3, processed=AfterFetch.delete())
+    raws = [mail(number) if named else make_message(subject=f"mail {number}") for number in (1, 2)]
+    if not named:
+        raws = [re.sub(rb"Message-ID:.*\r\n", b"", raw) for raw in raws]
+    before = snapshot(world)
+    world.server.deliver(raws[0], to=HELP)
+    for _ in range(runs):  # the deletion is known to be done one run later
+        world.run()
+    restore(world, (inbox(world).mails, before[1]))
+    world.server.deliver(raws[1], to=HELP)
+    for _ in range(2):
+        world.clock.advance(seconds=3600)
+        world.run()
+    assert subjects(world) == ["mail 1", "mail 2"]
+    assert not inbox(world).mails
+
+
+def test_mail_whose_deletion_was_undone_is_deleted_and_not_read_again(world):
+    """The same mail under the same unique-id is no new numbering."""
+    world.add(protocol=MailProtocol.POP3, processed=AfterFetch.delete())
+    deliver(world, 1)
+    world.server.drop_connection(before="QUIT")
+    world.run()
+    world.server.forget_commands()
+    world.clock.advance(seconds=3600)
+    world.run()
+    assert not inbox(world).mails
+    assert "RETR" not in [record.verb for record in world.server.commands]
+    assert Event.RESCAN not in [event for _, event, _ in world.desk.events]
 
 
 def test_the_probe_looks_at_twenty_headers_and_reads_no_body(world):

@@ -11,19 +11,14 @@ from mailrouting.errors import (
     SessionError,
     SessionLostError,
 )
-from mailrouting.records import Lease, OutcomeKind, Position, Uid
+from mailrouting.intake.aftermath import after_outcome
+from mailrouting.records import Lease, Position, Uid
 from mailrouting.session import MailSession, SessionFeature
 from mailrouting.storage import Storage
 
-__all__ = ["Acknowledger", "touches_server"]
+__all__ = ["Acknowledger"]
 
 _AT_ONCE = 500
-
-
-def touches_server(inbound: InboundSettings) -> bool:
-    """Tell whether any outcome changes anything on the server."""
-    choices = (inbound.processed, inbound.filtered, inbound.quarantined)
-    return any(after.action is not AfterAction.KEEP for after in choices)
 
 
 @attrs.define(kw_only=True)
@@ -78,18 +73,9 @@ class Acknowledger:
         groups: dict[AfterFetch, list[Position]] = {}
         for item in pending:
             if item.position not in self._left:
-                after = self._after(None if stored_is_enough else item.outcome)
+                after = after_outcome(self.inbound, item.outcome)
                 groups.setdefault(after, []).append(item.position)
         return groups
-
-    def _after(self, outcome: OutcomeKind | None) -> AfterFetch:
-        match outcome:
-            case OutcomeKind.FILTERED:
-                return self.inbound.filtered
-            case OutcomeKind.QUARANTINED | OutcomeKind.OVERSIZED:
-                return self.inbound.quarantined
-            case _:
-                return self.inbound.processed
 
     def _done(self, after: AfterFetch, positions: Sequence[Position]) -> frozenset[Uid]:
         if after in self._refused:

@@ -1,14 +1,15 @@
 """Find out whether a server numbered a mailbox anew, and what that brings back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from mailrouting.accounts import AfterAction, InboundSettings
 from mailrouting.auth import MailProtocol
 from mailrouting.errors import AccountError
+from mailrouting.intake.aftermath import after_outcome, keeps_all
 from mailrouting.reading import MailIdentity, arrived_at, delivery_identity, identify
 from mailrouting.reading.identity import IDENTITY_VERSION
-from mailrouting.records import Stream, Uid
+from mailrouting.records import PositionState, Stream, Uid
 from mailrouting.session import MailSession
 from mailrouting.storage import Storage
 
@@ -53,24 +54,63 @@ def is_renumbered(
 ) -> bool:
     """Tell whether known positions hold other mail than they did: a restored backup, a lost index.
 
-    What is not there is no evidence. POP3's unique-ids name a mail for ever, so there the question
-    is whether all of them are gone although mail is there and nothing of it was ever deleted.
+    What is not there is no evidence. Of POP3's unique-ids, where nothing is ever deleted, the
+    question is whether all of them are gone although mail is there; else, whether one that was
+    deleted names another mail now.
     """
+    if stream.mailbox.protocol is MailProtocol.POP3:
+        listed = sorted({uid for window in session.list_uids() for uid in window})
+        states = storage.positions(stream.mailbox, stream.generation, listed)
+        if not keeps_all(inbound):
+            return _is_given_out_again(session, storage, states, inbound=inbound)
+        return (
+            bool(listed)
+            and not states
+            and bool(storage.latest_positions(stream.mailbox, stream.generation, limit=1))
+        )
     latest = storage.latest_positions(stream.mailbox, stream.generation, limit=_PROBED)
     if not latest:
         return False
     known = {uid: identity for uid, identity in latest if identity.version == IDENTITY_VERSION}
-    if stream.mailbox.protocol is MailProtocol.IMAP:
-        others = [
-            uid
-            for uid, header in session.read_headers(list(known))
-            if delivery_identity(header) != known[uid].delivery
-        ]
-        return any(_is_other(session, uid, known[uid]) for uid in others)
-    if not _keeps_all(inbound):
-        return False
-    listed = {uid for window in session.list_uids() for uid in window}
-    return bool(listed) and not storage.positions(stream.mailbox, stream.generation, sorted(listed))
+    others = [
+        uid
+        for uid, header in session.read_headers(list(known))
+        if delivery_identity(header) != known[uid].delivery
+    ]
+    return any(_is_other(session, uid, known[uid]) for uid in others)
+
+
+def _is_given_out_again(
+    session: MailSession,
+    storage: Storage[object],
+    states: Mapping[Uid, PositionState],
+    *,
+    inbound: InboundSettings,
+) -> bool:
+    """Tell whether a unique-id of deleted mail names another now, as RFC 1939 §7 allows.
+
+    Deletions that are not known to be done are all looked at: they are about to be repeated.
+    """
+    deleted = {
+        uid: state
+        for uid, state in states.items()
+        if (state.outcome is not None or state.acknowledged)
+        and after_outcome(inbound, state.outcome).action is AfterAction.DELETE
+    }
+    undone = [uid for uid, state in deleted.items() if not state.acknowledged]
+    done = [uid for uid, state in deleted.items() if state.acknowledged][:_PROBED]
+    identities = {
+        uid: storage.intake_row(intake_id).identity
+        for uid in (*undone, *done)
+        if (intake_id := deleted[uid].intake_id) is not None
+    }
+    known = {uid: one for uid, one in identities.items() if one.version == IDENTITY_VERSION}
+    headers = dict(session.read_headers(list(known)))
+    return any(
+        _is_other(session, uid, identity)
+        for uid, identity in known.items()
+        if not identity.delivery or delivery_identity(headers.get(uid, b"")) != identity.delivery
+    )
 
 
 def _is_other(session: MailSession, uid: Uid, identity: MailIdentity) -> bool:
@@ -81,11 +121,6 @@ def _is_other(session: MailSession, uid: Uid, identity: MailIdentity) -> bool:
             not identity.delivery or identity.delivery != found.delivery
         )
     return False
-
-
-def _keeps_all(inbound: InboundSettings) -> bool:
-    choices = (inbound.processed, inbound.filtered, inbound.quarantined)
-    return all(after.action is AfterAction.KEEP for after in choices)
 
 
 def refuse_flood(

@@ -8,7 +8,8 @@ import attrs
 from mailrouting.accounts import AcknowledgeWhen, InboundSettings
 from mailrouting.errors import AccountError, PeerProtocolError
 from mailrouting.hooks import Event
-from mailrouting.intake.acknowledging import Acknowledger, touches_server
+from mailrouting.intake.acknowledging import Acknowledger
+from mailrouting.intake.aftermath import keeps_all
 from mailrouting.intake.collecting import Batch, Collector, cutoff
 from mailrouting.intake.numbering import FIRST_GENERATION, is_renumbered, refuse_flood
 from mailrouting.intake.progress import Progress
@@ -64,9 +65,7 @@ class Visit(Generic[Tx]):
             AccountError: A rescan waits for a person.
             StorageError: The storage failed, or another worker has the mailbox now.
         """
-        status = self.session.open_folder(
-            self.inbound.folder, writable=touches_server(self.inbound)
-        )
+        status = self.session.open_folder(self.inbound.folder, writable=not keeps_all(self.inbound))
         stream = self._numbered(status)
         acknowledger = Acknowledger(
             session=self.session, storage=self.tools.storage, inbound=self.inbound

@@ -191,6 +191,7 @@ class Pop3Session:
         """
         self._opened("RETR")
         self._begin_reading(needed=bool(uids))
+        self._has_read = self._has_read or bool(uids)
         for uid, raw in self._retrieve(uids, self._whole):
             yield RawMail(uid=uid, raw=raw)
 
@@ -343,7 +344,6 @@ class Pop3Session:
             return
         maildrop = self._maildrop
         due = 1 if not self._has_read else _SUB_SESSION
-        self._has_read = True
         if maildrop is None or len(maildrop.marked) < due:
             return
         if "LOGIN-DELAY" in self._connection.capabilities:
