@@ -28,7 +28,9 @@ def well(desk: str, *, now: datetime) -> DeskHealth:
 
 def is_probe_due(health: DeskHealth, *, now: datetime) -> bool:
     """Tell whether a paused desk is to be tried with one mail."""
-    return health.next_probe_at is None or health.next_probe_at <= now
+    wait = timedelta() if health.next_probe_at is None else health.next_probe_at - now
+    # One that is further away was meant by a clock that was put back since.
+    return wait <= timedelta() or wait > _LONGEST_WAIT
 
 
 def after_mail_succeeded(health: DeskHealth, *, now: datetime) -> DeskHealth:

@@ -22,6 +22,7 @@ import attrs
 
 from mailrouting.accounts import EmailAccount, InboundSettings
 from mailrouting.errors import AccountError, ConfigurationError, RecordNotFoundError
+from mailrouting.health import due_at
 from mailrouting.hooks import FindsByKey, HelpDesk, Rule
 from mailrouting.intake.accepting import accept
 from mailrouting.intake.attempting import Attempts
@@ -161,8 +162,8 @@ class Fetcher(Generic[Tx]):
         for account in self.accounts.directory().accounts:
             if account.mailbox is not None and account.id not in paused:
                 health = self.storage.health(account.id)
-                usual = health.checked_at + account.mailbox.fetch_every if health else now
-                due.append(((health and health.next_attempt_at) or usual, account.id))
+                at = due_at(health, fetch_every=account.mailbox.fetch_every, now=now)
+                due.append((at, account.id))
         return tuple(account_id for at, account_id in sorted(due) if at <= now)
 
     def run(

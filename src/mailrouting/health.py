@@ -27,6 +27,7 @@ __all__ = [
     "after_failure",
     "after_host_trouble",
     "after_success",
+    "due_at",
     "shown_state",
 ]
 
@@ -150,6 +151,10 @@ _PERSONS_MOVE = frozenset(
 )
 
 
+_FAR_AHEAD = timedelta(minutes=5)
+"""What was looked at so long after now was looked at by a clock that is wrong."""
+
+
 def _state_for(error: MailroutingError) -> HealthState:
     if isinstance(error, AuthenticationError):
         return HealthState.AUTH_FAILED
@@ -165,6 +170,20 @@ def shown_state(health: AccountHealth | None, *, is_paused: bool) -> HealthState
     if is_paused:
         return HealthState.PAUSED
     return health.state if health else None
+
+
+def due_at(health: AccountHealth | None, *, fetch_every: timedelta, now: datetime) -> datetime:
+    """Return when an account is due, which may be over.
+
+    Args:
+        health: Its health; None when it was never looked at: it is due now. So is one that was
+            looked at in the future, because the clock was put back since.
+        fetch_every: How often it runs while all is well.
+        now: The time.
+    """
+    if health is None or health.checked_at - now > _FAR_AHEAD:
+        return now
+    return health.next_attempt_at or health.checked_at + fetch_every
 
 
 def after_success(
@@ -185,7 +204,8 @@ def after_success(
         silent_after: How long the account may be without mail; None: for ever.
     """
     before = health.quiet_since if health else None
-    quiet_since = now if has_mail or before is None else before
+    # The clock may have been put back since.
+    quiet_since = now if has_mail or before is None else min(before, now)
     is_silent = silent_after is not None and now - quiet_since >= silent_after
     state = HealthState.SILENT if is_silent else HealthState.OK
     return AccountHealth(

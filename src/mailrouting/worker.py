@@ -127,7 +127,7 @@ class Worker(Generic[Tx]):
         self._pool = pool
         self._inbox: Inbox = inbox or queue.SimpleQueue()
         self._is_stopping = False
-        self._look_at = self._now()
+        self._looked_at = self._look_at = self._now()
         self._directory = Directory()
         self._ready: list[tuple[str, str]] = []
         self._resting: dict[str, datetime] = {}
@@ -158,7 +158,7 @@ class Worker(Generic[Tx]):
                 self._look(pool)
                 self._start(pool)
                 self._make_room(pool, self._limits.kept)
-                self._await(self._look_at)
+                self._await(self._look_at, most=self._limits.look_seconds)
             return self._finish(pool)
         finally:
             if self._pool is None:
@@ -175,8 +175,11 @@ class Worker(Generic[Tx]):
     def _look(self, pool: Executor) -> None:
         """Find out what is due, and have waiting mail converted, when it is time to look."""
         now = self._now()
-        if now < self._look_at:
+        if self._looked_at <= now < self._look_at:
             return
+        if now < self._looked_at:  # the clock was put back: whoever rests would rest too long
+            self._resting.clear()
+        self._looked_at = now
         self._look_at = now + timedelta(seconds=self._limits.look_seconds)
         self._resting = {name: until for name, until in self._resting.items() if until > now}
         try:
@@ -254,9 +257,12 @@ class Worker(Generic[Tx]):
         self._jobs[job] = name
         job.add_done_callback(self._inbox.put)
 
-    def _await(self, until: datetime) -> None:
-        """Wait for word, until then; take note of all that has come."""
-        seconds = max(0.0, (until - self._now()).total_seconds())
+    def _await(self, until: datetime, *, most: float) -> None:
+        """Wait for word, until then; take note of all that has come.
+
+        Never longer than so many seconds: the clock may have been put back meanwhile.
+        """
+        seconds = min(max(0.0, (until - self._now()).total_seconds()), most)
         try:
             while True:
                 job = self._inbox.get(True, seconds)
@@ -315,7 +321,7 @@ class Worker(Generic[Tx]):
         until = self._now() + timedelta(seconds=self._limits.stop_seconds)
         self._make_room(pool, 0)
         while self._jobs and self._now() < until:
-            self._await(until)
+            self._await(until, most=self._limits.stop_seconds)
             self._make_room(pool, 0)  # what those had that were at work
         return tuple(sorted({*self._jobs.values()} - {_PARTING}))
 

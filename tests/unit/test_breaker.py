@@ -86,6 +86,13 @@ def test_a_probe_is_due_at_its_time():
     assert is_probe_due(well("desk", now=NOW), now=NOW)
 
 
+def test_f48_a_probe_is_due_when_the_clock_was_put_back():
+    """F48: a probe further away than any wait was meant by a clock that was wrong."""
+    health = fail(well("desk", now=NOW), 1, 2, 3)
+    assert is_probe_due(health, now=NOW - timedelta(days=1))
+    assert not is_probe_due(health, now=NOW - MINUTE)
+
+
 def test_a_successful_probe_resumes_and_blames_all_that_failed():
     """The desk is well again; what failed meanwhile pauses it no more."""
     health = fail(well("desk", now=NOW), 1, 2, 3, 4, 5)

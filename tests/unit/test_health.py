@@ -16,7 +16,7 @@ from mailrouting.errors import (
     StorageUnavailableError,
     TlsError,
 )
-from mailrouting.health import HealthState, after_failure, after_success
+from mailrouting.health import HealthState, after_failure, after_success, due_at
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -153,3 +153,32 @@ def test_a_failure_does_not_forget_since_when_no_mail_came():
         silent_after=timedelta(hours=2),
     )
     assert again.state is HealthState.SILENT
+
+
+def test_an_account_is_due_at_its_usual_time_or_at_its_next_attempt():
+    """One that nobody looked at is due now."""
+    often = timedelta(minutes=5)
+    well, ill = after_success(None, account_id="help", now=NOW), fail(ConnectError("no"))
+    assert due_at(None, fetch_every=often, now=NOW) == NOW
+    assert due_at(well, fetch_every=often, now=NOW) == NOW + often
+    assert due_at(ill, fetch_every=often, now=NOW) == NOW + timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("minutes", [6, 525_600])
+@pytest.mark.parametrize("works", [True, False])
+def test_f48_an_account_that_was_looked_at_in_the_future_is_due(minutes, works):
+    """F48: a clock that was wrong and is put right delays no account."""
+    later = NOW + timedelta(minutes=minutes)
+    after = after_success(None, account_id="help", now=later)
+    health = after if works else fail(AuthenticationError("no"), now=later)
+    assert due_at(health, fetch_every=timedelta(hours=1), now=NOW) == NOW
+
+
+def test_f48_silence_is_not_counted_from_the_future():
+    """F48: after the clock was put back an account still becomes silent."""
+    day = timedelta(days=1)
+    health = after_success(None, account_id="help", now=NOW + 400 * day, has_mail=True)
+    health = after_success(health, account_id="help", now=NOW, silent_after=day)
+    assert health.state is HealthState.OK
+    health = after_success(health, account_id="help", now=NOW + day, silent_after=day)
+    assert health.state is HealthState.SILENT

@@ -131,6 +131,21 @@ def test_an_account_that_is_added_or_removed_meanwhile_is_noticed(bench):
     assert bench.ran == {"a": 1, "b": 3}
 
 
+def test_f48_a_clock_that_is_put_back_stops_nobody(bench):
+    """F48: the worker goes on within a look, and runs each account now and then as often as before."""
+    bench.world.add("a")
+    worker = bench.worker()
+    clock, at = bench.world.clock, bench.inbox.at
+
+    def put_back():
+        clock.advance(seconds=-timedelta(days=1).total_seconds())
+        at.append((clock() + timedelta(seconds=310), worker.stop))
+
+    at.append((clock() + timedelta(seconds=150), put_back))
+    worker.run()
+    assert bench.ran == {"a": 3}
+
+
 def test_a_removed_account_that_was_due_is_skipped(bench):
     """Between look and run an account may vanish; that is no failure."""
     bench.world.add("a")

@@ -11,7 +11,7 @@ from mailrouting.cli.config import Config
 from mailrouting.cli.listing import when
 from mailrouting.cli.state import check_state, naming_state
 from mailrouting.errors import ConfigurationError
-from mailrouting.health import AccountHealth, shown_state
+from mailrouting.health import AccountHealth, due_at, shown_state
 from mailrouting.records import IntakeRow, IntakeState, OutcomeKind
 from mailrouting.stores.sqlite import SqliteStorage
 
@@ -75,7 +75,7 @@ def account_rows(config: Config, storage: SqliteStorage) -> Iterator[dict[str, o
 def _next_try(health: AccountHealth | None, fetch_every: timedelta) -> datetime | None:
     if health is None:
         return None
-    return health.next_attempt_at or health.checked_at + fetch_every
+    return due_at(health, fetch_every=fetch_every, now=datetime.now(UTC))
 
 
 def intake_rows(

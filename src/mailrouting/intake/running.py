@@ -111,7 +111,7 @@ class AccountRun(Generic[Tx]):
         after = self._after_success(health, has_mail=False)
         if after.state is not health.state:
             return False  # silent from now on: that is told, and by the holder of the mailbox
-        if now - health.checked_at >= _HEALTH_IS_FRESH:
+        if abs(now - health.checked_at) >= _HEALTH_IS_FRESH:
             storage.save_health(after)
         return True
 
