@@ -1,6 +1,6 @@
 """The first run: counted before, cut off where the account says, and nothing old is answered."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import attrs
 import pytest
@@ -59,6 +59,20 @@ def test_a_preview_counts_what_the_first_run_does(world, protocol, first_run, ol
     assert (report.stored, report.too_old) == (found.would_take, found.older)
     told = [detail for _, event, detail in world.desk.events if event is Event.FIRST_RUN]
     assert told == ([f"{older} left alone, {5 - older} taken in"] if older else [])
+
+
+def test_what_comes_after_the_first_run_is_new_whatever_the_servers_clock_says(world):
+    """The UID tells it: a server's clock may be wrong, and a person may move an old mail in."""
+    address = world.add(first_run=FirstRun.only_new())
+    fill(world)
+    assert world.run().too_old == 5
+    for hours in (2, 9000):
+        raw = make_message(subject=f"{hours} hours ago")
+        arrived = world.clock() - timedelta(hours=hours)
+        world.server.deliver(raw, to=address, received_at=arrived)
+    report = world.run()
+    assert (report.stored, report.too_old) == (2, 0)
+    assert world.desk.subjects == ["2 hours ago", "9000 hours ago"]
 
 
 def test_a_first_run_on_pop3_that_broke_takes_in_nothing_old_later(world):

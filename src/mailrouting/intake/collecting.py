@@ -137,6 +137,11 @@ class Collector:
         if stream.cutoff is None or not uids:
             return frozenset()
         only_new = self.inbound.first_run.kind is FirstRunKind.ONLY_NEW
+        if only_new and stream.generation == FIRST_GENERATION:
+            # Its number says that it came after us; a server's clock may be wrong.
+            uids = [uid for uid in uids if was_there(stream, uid)]
+            if not uids:
+                return frozenset()
         if stream.is_new and stream.generation == FIRST_GENERATION and only_new:
             # One that comes in while we look is new.
             return frozenset(uid for uid in uids if self.uidnext is None or int(uid) < self.uidnext)
