@@ -250,7 +250,7 @@ class Fetcher(Generic[Tx]):
         Args:
             raw: The mail, byte for byte.
             account: The account's id; it needs no mailbox of its own.
-            envelope: What the delivering server knew.
+            envelope: What the delivering server knew; what is no text in it is replaced.
             received_at: When it came; by default now. Of two mails alike that have neither a
                 Message-ID nor a Received field, it tells whether they are one.
             convert: Convert what waits of the account too; else the next run does.

@@ -71,6 +71,12 @@ def test_the_reverse_path_is_kept_as_it_was_said(accept, kept, arguments, revers
     assert kept()[0][0].envelope.reverse_path == reverse_path
 
 
+def test_addresses_that_are_no_text_refuse_no_mail(accept, kept):
+    """A sender may write octets that are no UTF-8 into his address; no later try would mend that."""
+    assert accept("--sender", "m\udcfcller@x.example", "--recipient", "\udcff@y").exit_code == 0
+    assert kept()[0][0].envelope.recipients == ("\ufffd@y",)
+
+
 def test_a_mail_that_is_handed_over_twice_is_kept_once(accept, kept):
     """The server did not hear the first answer: both end well, one row is there."""
     assert [accept().exit_code, accept().exit_code] == [0, 0]

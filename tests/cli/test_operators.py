@@ -8,7 +8,7 @@ import pytest
 from mailrouting.cli.config import read_config
 from mailrouting.fetch import Fetcher, FetchLimits
 from mailrouting.integrations.sqlite_desk import SqliteDesk
-from mailrouting.records import Verdict, VerdictKind
+from mailrouting.records import OutcomeKind, Verdict, VerdictKind
 from mailrouting.stores.sqlite import SqliteStorage
 from mailrouting.testing import FakeClock, FakeMailServer, make_message
 
@@ -104,8 +104,7 @@ def test_accounts_says_what_is_wrong_and_what_to_do(state, ask):
     assert line.count("\n") == 1
 
 
-def test_an_account_that_was_never_fetched_is_new(state, ask, config):
-    """Nothing is known, and it has no time of a next try."""
+def _rename_account(config):
     text = config.read_text("utf-8").replace("[departments.sales]", "[departments.sales2]")
     config.write_text(
         text.replace("accounts.support", "accounts.other")
@@ -113,6 +112,27 @@ def test_an_account_that_was_never_fetched_is_new(state, ask, config):
         .replace('outgoing = "support"', 'outgoing = "other"'),
         "utf-8",
     )
+
+
+def test_mail_that_waits_of_an_account_that_was_removed_is_shown(state, ask, run, config):
+    """Nobody converts it, so it is not passed over in silence."""
+    run("accept", "--config", config, "--account", "support", input=make_message(to=SUPPORT))
+    _rename_account(config)
+    other, found = _objects(ask("accounts", "--json"))
+    assert other["account"] == "other"
+    assert (found["account"], found["state"], found["counts"]["waiting"]) == (
+        "support",
+        "removed",
+        1,
+    )
+    assert found.keys() == other.keys()
+    assert found["trouble"]
+    assert found["hint"]
+
+
+def test_an_account_that_was_never_fetched_is_new(state, ask, config):
+    """Nothing is known, and it has no time of a next try."""
+    _rename_account(config)
     [found] = _objects(ask("accounts", "--json"))
     assert (found["account"], found["state"], found["next_try"]) == ("other", "new", None)
 
@@ -139,13 +159,31 @@ def test_a_paused_account_says_so_until_it_is_resumed(state, ask):
         (("intake", "show", "99"), 1),
         (("intake", "export", "99"), 1),
         (("intake", "erase", "no address", "--yes"), 2),
+        (("intake", "show", "9" * 30), 2),
+        (("intake", "retry", "9" * 30), 2),
+        (("intake", "purge", "--older-than", "nan"), 2),
+        (("intake", "purge", "--older-than", "800000"), 2),
+        (("intake", "purge", "--older-than", "1e300"), 2),
     ],
 )
 def test_what_cannot_be_is_refused(state, ask, arguments, status):
-    """A wrong name, a missing option or a row that is not there: a status and a reason."""
+    """A wrong name or number, a missing option, a row that is not there: a status and a reason."""
     done = ask(*arguments)
     assert done.exit_code == status
     assert done.output
+
+
+def test_a_reason_that_is_no_text_pauses_all_the_same(state, ask):
+    """Octets of a terminal that are no UTF-8 are replaced."""
+    assert ask("accounts", "pause", "support", "--because", "\udcfcber").exit_code == 0
+    [found] = _objects(ask("accounts", "--json"))
+    assert found["because"] == "\ufffdber"
+
+
+def test_every_outcome_may_be_asked_for(state, ask):
+    """What `accounts` counts can be listed."""
+    for kind in OutcomeKind:
+        assert ask("intake", "list", "--outcome", kind.value).exit_code == 0
 
 
 def test_accounts_wants_a_configuration(run):

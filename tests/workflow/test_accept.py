@@ -39,6 +39,16 @@ def test_an_accepted_mail_is_durable_and_waits(pushed):
     assert converted.outcome.kind is OutcomeKind.CREATED
 
 
+def test_an_envelope_that_is_no_text_refuses_no_mail(pushed):
+    """Octets of an address that no storage keeps are replaced: the mail is taken in."""
+    envelope = Envelope(recipients=("\udcfc@desk.example",), reverse_path="a\0@customer.example")
+    accepted = pushed.fetcher().accept(make_message(), account="push", envelope=envelope)
+    kept = pushed.storage.intake_row(accepted.intake_id).envelope
+    assert kept == Envelope(
+        recipients=("\ufffd@desk.example",), reverse_path="a\ufffd@customer.example"
+    )
+
+
 def test_an_accepted_mail_is_converted_at_once_when_asked(pushed):
     """Its outcome is told, and no server is spoken to; a failure is told too."""
     accepted = pushed.fetcher().accept(make_message(), account="push", convert=True)

@@ -1,7 +1,7 @@
 """Look at a state, and do what an operator asks of it."""
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 _AT_ONCE = 500
+_UNFINISHED = frozenset({IntakeState.WAITING, IntakeState.CLAIMED})
 
 
 @contextmanager
@@ -70,6 +71,24 @@ def account_rows(config: Config, storage: SqliteStorage) -> Iterator[dict[str, o
             "trouble": f"{trouble.error_type}: {trouble.text}" if trouble else None,
             "hint": trouble.hint if trouble else None,
         }
+    for name, numbers in counts.items():
+        if config.directory.find_account(name) is None and numbers.keys() & _UNFINISHED:
+            yield _removed(name, numbers)
+
+
+def _removed(name: str, counts: Mapping[OutcomeKind | IntakeState, int]) -> dict[str, object]:
+    """Show an account that has mail which nobody converts."""
+    return {
+        "account": name,
+        "state": "removed",
+        "since": None,
+        "because": None,
+        "last_success": None,
+        "next_try": None,
+        "counts": {kind.value: number for kind, number in counts.items()},
+        "trouble": "it is not in the configuration, and its mail waits",
+        "hint": "Put the account back under this name, without inbound if it is not to be fetched.",
+    }
 
 
 def _next_try(health: AccountHealth | None, fetch_every: timedelta) -> datetime | None:
@@ -160,8 +179,18 @@ def write_mail(storage: SqliteStorage, intake_id: int, target: BinaryIO) -> None
 
 
 def days_ago(days: float) -> datetime:
-    """Return the time so many days ago."""
-    return datetime.now(UTC) - timedelta(days=days)
+    """Return the time so many days ago.
+
+    Raises:
+        ConfigurationError: There is no such time.
+    """
+    try:
+        return datetime.now(UTC) - timedelta(days=days)
+    except (OverflowError, ValueError):
+        raise ConfigurationError(
+            f"--older-than: found {days} days, expected a time since the year 1",
+            hint="Say fewer days.",
+        ) from None
 
 
 @contextmanager

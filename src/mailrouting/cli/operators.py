@@ -17,7 +17,8 @@ __all__ = ["accounts", "intake"]
 
 _Rest = ParamSpec("_Rest")
 
-_OUTCOMES = ("created", "appended", "bounce", "filtered", "duplicate", "quarantined")
+_OUTCOMES = ("created", "appended", "bounce", "filtered", "duplicate", "quarantined", "oversized")
+_INTAKE_ID = click.IntRange(0, 2**63 - 1)
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 _account_option = click.option("--account", "account_id", help="Only this account.")
 
@@ -49,7 +50,7 @@ def accounts(context: click.Context, config_path: Path | None, *, as_json: bool)
     """Say how each account is, or pause one.
 
     Without a command: state, since when, last success, next try, and how many mails have which
-    outcome. States: new, ok, degraded, auth-failed, misconfigured, silent, paused.
+    outcome. States: new, ok, degraded, auth-failed, misconfigured, silent, paused, removed.
     """
     if context.invoked_subcommand is not None:
         return
@@ -73,12 +74,13 @@ def accounts(context: click.Context, config_path: Path | None, *, as_json: bool)
 def pause(config_path: Path, name: str, because: str) -> None:
     """Keep the account NAME from being fetched, until it is resumed."""
     from mailrouting.cli.operating import opened  # noqa: PLC0415 - see the module's docstring
+    from mailrouting.intake.calling import storable  # noqa: PLC0415 - likewise
 
     config = load(config_path)
     try:
         config.require_account(name, named="NAME")
         with opened(config) as storage:
-            storage.pause(name, because=because)
+            storage.pause(name, because=storable(because))
     except MailroutingError as error:
         stop(error)
     click.echo(f"{name}: paused")
@@ -129,7 +131,7 @@ def list_rows(
 
 
 @intake.command("show")
-@click.argument("intake_id", type=int)
+@click.argument("intake_id", type=_INTAKE_ID)
 @_json_option
 @_on_state
 def show_row(storage: "SqliteStorage", *, intake_id: int, as_json: bool) -> None:
@@ -147,7 +149,7 @@ def show_row(storage: "SqliteStorage", *, intake_id: int, as_json: bool) -> None
 
 
 @intake.command()
-@click.argument("intake_ids", type=int, nargs=-1)
+@click.argument("intake_ids", type=_INTAKE_ID, nargs=-1)
 @_account_option
 @click.option(
     "--every",
@@ -188,7 +190,7 @@ def retry(
 
 
 @intake.command()
-@click.argument("intake_id", type=int)
+@click.argument("intake_id", type=_INTAKE_ID)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -6,6 +6,7 @@ from typing import TypeVar
 from mailrouting.accounts import EmailAccount
 from mailrouting.directory import Directory
 from mailrouting.errors import AccountError
+from mailrouting.intake.calling import storable
 from mailrouting.intake.reports import Accepted
 from mailrouting.intake.tools import Tools
 from mailrouting.reading import MailSource, identify
@@ -48,8 +49,17 @@ def accept(
         # Two mails without any name of their own may be alike: then the time tells them apart.
         identity=identify(raw, received_at=received_at or now),
         received_at=received_at or now,
-        envelope=envelope,
+        envelope=None if envelope is None else _storable(envelope),
     )
     [result] = tools.storage.intake_put([mail], lease=None, now=now)
     assert result.intake_id is not None  # only a position can be in conflict
     return Accepted(intake_id=result.intake_id, status=result.status)
+
+
+def _storable(envelope: Envelope) -> Envelope:
+    """Return it without what no storage keeps: octets that are no text must not refuse the mail."""
+    sender = envelope.reverse_path
+    return Envelope(
+        recipients=tuple(map(storable, envelope.recipients)),
+        reverse_path=None if sender is None else storable(sender),
+    )
