@@ -187,3 +187,15 @@ def test_a_fetch_that_is_at_work_does_not_matter(accept, kept, config):
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert accept().exit_code == 0
     assert len(kept()) == 1
+
+
+def test_a_named_account_without_mailbox_is_converted_too(accept, run, kept, config):
+    """`fetch --account` does for it what `fetch` does."""
+    text = config.read_text("utf-8")
+    config.write_text(f'{text}\n[accounts.push]\naddress = "push@desk.example"\n', "utf-8")
+    for account in ("push", "support"):
+        assert accept(account=account).exit_code == 0
+    done = run("fetch", "--config", config, "--account", "push")
+    assert done.exit_code == 0
+    assert "push: done, 0 stored, 1 created, 0 to try again, 0 acknowledged" in done.stdout
+    assert [row.outcome is None for row, _ in kept()] == [False, True]

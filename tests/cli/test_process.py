@@ -60,6 +60,15 @@ def test_a_result_stands_on_a_line_of_its_own(config):
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs a device that is full")
+def test_what_happened_is_told_once(command, config):
+    """The log writes to standard error as well when nobody set it up; not what is shown already."""
+    accept = ("accept", "--config", config, "--account", "support")
+    assert command(*accept, input=b"\x00 no mail", text=False).returncode == 0
+    done = command("fetch", "--config", config, env={**os.environ, "SUPPORT_PASSWORD": "x"})
+    told = [line for line in done.stderr.splitlines() if "intake 1" in line]
+    assert told == ["support: quarantined intake 1: quarantined"]
+
+
 @pytest.mark.parametrize("arguments", [["inspect", "a.eml"], ["inspect", "--json", "a.eml"]])
 def test_a_full_disk_is_one_line(command, tmp_path, arguments):
     """What standard output does not take ends the command with one line and status 1."""

@@ -92,16 +92,18 @@ def _run(
         for report in fetcher.run_due() if due else map(run, names):
             worked = worked and report.status is not RunStatus.FAILED and report.error is None
             show(report)
-        if not account_ids:
-            for report in _pushed(fetcher, config):
-                show(report)
+        for report in _pushed(fetcher, config, account_ids):
+            show(report)
     return worked
 
 
-def _pushed(fetcher: Fetcher[sqlite3.Connection], config: Config) -> Iterator[FetchReport]:
-    """Convert what `accept` has kept for accounts that have no mailbox."""
+def _pushed(
+    fetcher: Fetcher[sqlite3.Connection], config: Config, account_ids: tuple[str, ...]
+) -> Iterator[FetchReport]:
+    """Convert what `accept` has kept for accounts that have no mailbox: for these, or for all."""
     for account in config.directory.accounts:
-        if account.mailbox is None and account.enabled:
+        is_wanted = not account_ids or account.id in account_ids
+        if is_wanted and account.mailbox is None and account.enabled:
             converted = fetcher.convert([account.id])
             if converted:
                 yield FetchReport(account_id=account.id, status=RunStatus.DONE, converted=converted)

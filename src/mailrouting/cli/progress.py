@@ -1,6 +1,7 @@
 """Show how far a run is, and what came of it: for people, for pipes, for machines."""
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from mailrouting.cli.showing import printable
 from mailrouting.errors import FolderNotFoundError, StorageError
 from mailrouting.fetch import FetchReport, RunStatus
 from mailrouting.hooks import Event, Listener
+from mailrouting.intake import telling
 
 __all__ = ["Printer", "print_report", "progress"]
 
@@ -37,10 +39,25 @@ def progress(*, state: Path, as_json: bool) -> Generator[tuple[Listener, Printer
     if as_json:
         yield _silent, show
     elif sys.stderr.isatty():
-        with _live(show) as both:
+        with _told_once(), _live(show) as both:
             yield both
     else:
-        yield _tell, show
+        with _told_once():
+            yield _tell, show
+
+
+@contextmanager
+def _told_once() -> Generator[None]:
+    """Keep events from the log, which writes to standard error too when nobody set it up."""
+    log = logging.getLogger(telling.__name__)
+    nowhere, before = logging.NullHandler(), log.propagate
+    log.addHandler(nowhere)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.propagate = before
+        log.removeHandler(nowhere)
 
 
 @contextmanager
