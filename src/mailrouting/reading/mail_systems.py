@@ -18,6 +18,7 @@ _SHARED = re.compile(
     r"|mail[-_.]?delivery[a-z._-]{0,20}|(?:root|daemon)$|bounces?$)(?![a-z])",
     re.IGNORECASE,
 )
+_EITHER = re.compile(f"{_DAEMON.pattern}|{_SHARED.pattern}", re.IGNORECASE)
 _NAME = re.compile(
     r"mail(?:er)?[ -]?(?:delivery|daemon)|delivery (?:sub)?system|postmaster|mail administrator"
     r"|mailer-daemon|internet mail (?:delivery|service)|system attendant",
@@ -35,8 +36,7 @@ def is_daemon(address: str) -> bool:
 
 def is_mail_system(address: str) -> bool:
     """Tell whether mail servers write from an address; people may too."""
-    local_part = address.partition("@")[0]
-    return _DAEMON.match(local_part) is not None or _SHARED.match(local_part) is not None
+    return _EITHER.match(address.partition("@")[0]) is not None
 
 
 def is_named_as_mail_system(name: str) -> bool:

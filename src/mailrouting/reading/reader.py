@@ -33,6 +33,7 @@ from mailrouting.reading.scan import scan
 
 __all__ = ["read"]
 
+_SOURCES = (bytes, mmap.mmap)
 _ODD_BOUNCE = "A mail system sent it, and a reader of odd bounces found recipients in it."
 
 
@@ -66,7 +67,7 @@ def read(
 
 
 def _refuse_what_is_no_mail(raw: object) -> None:
-    if not isinstance(raw, bytes | mmap.mmap):
+    if not isinstance(raw, _SOURCES):
         message = f"read() takes bytes or a memory map, not {type(raw).__name__}"
         raise TypeError(message)
 

@@ -102,7 +102,8 @@ def _behind_mark(lines: Sequence[str], end: int, is_free: Callable[[int], bool])
             break
         if not _is_mark(lines[index]) or not any(line.strip() for line in lines[:index]):
             continue
-        is_only_one = not any(map(_is_mark, lines[:index]))
+        above = [line for line in lines[:index] if line[:1] in _MARKS]
+        is_only_one = not any(map(_is_mark, above))
         is_sure = is_only_one and _MARK.fullmatch(lines[index])
         return index if is_sure or _is_short(lines[index + 1 : end]) else end
     return end
