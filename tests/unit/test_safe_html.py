@@ -127,5 +127,7 @@ def test_nothing_dangerous_survives(source):
     safe = sanitise_html(source)
     for tag in re.findall(r"<[^>]*>", safe):
         assert not re.match(r"<(?:script|style|svg|math|form|title|textarea|noscript)", tag)
-        assert not re.search(r"""\s(?:on\w+|srcset|background)=|javascript:|src="(?!cid:)""", tag)
+        assert not re.search(r"""javascript:|src="(?!cid:)""", tag)
+        names = re.sub(r'"[^"]*"', "", tag)  # what stands in a value is text
+        assert not re.search(r"\s(?:on\w+|srcset|background)=", names)
     assert sanitise_html(safe) == sanitise_html(sanitise_html(safe))

@@ -28,6 +28,7 @@ _MAILS = frozenset({"message/rfc822", "message/global"})
 _TNEF = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 _CALENDARS = frozenset({"text/calendar", "application/ics"})
 _BEGINNING = 4096
+_MOST_CIDS = 10_000
 
 
 @attrs.frozen
@@ -55,7 +56,12 @@ def list_attachments(
 
 
 def _used_cids(html: str | None) -> set[str]:
-    return {urllib.parse.unquote(cid) for cid in _USED_CID.findall(html or "")}
+    found: set[str] = set()
+    for cid in _USED_CID.finditer(html or ""):
+        found.add(urllib.parse.unquote(cid[1]))
+        if len(found) >= _MOST_CIDS:
+            break
+    return found
 
 
 @attrs.define

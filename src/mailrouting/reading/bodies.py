@@ -2,16 +2,17 @@
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
+from mailrouting.reading.body_room import BodyRoom, cut_bytes
 from mailrouting.reading.budget import Budget
 from mailrouting.reading.charsets import CharsetStep, Decoded, GuessCharset, codec_for, decode_text
 from mailrouting.reading.content import content_of, measure
-from mailrouting.reading.flowed import EmbeddedFile, take_uuencoded, unflowed
+from mailrouting.reading.flowed import EmbeddedFile, may_hold_files, take_uuencoded, unflowed
 from mailrouting.reading.header_block import Report
-from mailrouting.reading.html_text import html_to_text
+from mailrouting.reading.html_text import text_of_page
 from mailrouting.reading.message import Defect, MailSource, TextCharset
 from mailrouting.reading.names import part_name
 from mailrouting.reading.parameters import parse_parameters
@@ -46,12 +47,22 @@ class _Group:
     html: list[str] = attrs.Factory(list[str])
 
 
+@attrs.frozen
+class _Body:
+    """Hold a decoded body, and whether it is all of it."""
+
+    text: str
+    charset: TextCharset
+    is_whole: bool
+
+
 def choose_bodies(budget: Budget, parts: Sequence[Part], guess: GuessCharset | None) -> Bodies:
     """Join the texts that a mail program would show one below the other.
 
     Of a multipart/alternative the plain form gives the text and the HTML form the HTML; a text
-    that comes as HTML only is in both.
+    that comes as HTML only is in both. What there is no room for stays an attachment.
     """
+    room = BodyRoom(budget.limits.body)
     groups: dict[int, _Group] = {}
     indexes: set[int] = set()
     charsets: list[TextCharset] = []
@@ -62,38 +73,81 @@ def choose_bodies(budget: Budget, parts: Sequence[Part], guess: GuessCharset | N
         alternative = _alternative(parts, index)
         if not _is_body(part, is_first=not indexes, is_alternative=alternative >= 0):
             continue
-        content = budget.content(part)
-        if content is None:
+        earlier = (text for group in groups.values() for text in (*group.plain, *group.html))
+        body = _body(budget, part, room, earlier, guess)
+        if body is None:
             continue  # it stays an attachment without content
-        indexes.add(index)
+        if body.is_whole:
+            indexes.add(index)
+        else:
+            budget.report(Defect.BODY_LIMIT)
         group = groups.setdefault(alternative if alternative >= 0 else index, _Group())
-        label = _label(part, content)
-        decoded = _decoded(content, label, budget.report, guess)
-        charsets.append(_charset(part.media.full, label, decoded))
-        text = _lines(decoded.text)
+        charsets.append(body.charset)
+        text = _lines(body.text)
+        del body
         if part.media.full == "text/html":
             group.html.append(text)
             continue
-        if part.media.parameters.token("format").lower() == "flowed":
+        if _is_flowed(part):
             delsp = part.media.parameters.token("delsp").lower() == "yes"
             text = unflowed(text, delsp=delsp)
         text, found = take_uuencoded(text)
         files += found
         group.plain.append(text)
-    html = [piece for group in groups.values() for piece in group.html]
-    texts = [_text_of(group) for group in groups.values()]
+        del text
+    html = _joined([piece for group in groups.values() for piece in group.html])
     return Bodies(
-        text=_joined(texts) if groups else None,
-        html=_joined(html) if html else None,
+        text=_text_of_all(budget, list(groups.values())) if groups else None,
+        html=html if any(group.html for group in groups.values()) else None,
         indexes=frozenset(indexes),
         charsets=tuple(charsets),
         files=tuple(files),
     )
 
 
+def _body(
+    budget: Budget, part: Part, room: BodyRoom, earlier: Iterable[str], guess: GuessCharset | None
+) -> _Body | None:
+    """Decode a body as far as there is room; its bytes are gone when it returns."""
+    found = budget.beginning(part, room.bytes_left())
+    if found is None:
+        return None
+    content, is_whole = found
+    label = _label(part, content)
+    unit = _unit(label)
+    if not is_whole:
+        content = cut_bytes(content, unit=unit)
+    if unit == 1 and b"\r" in content and b"\0" not in content:
+        # Bytes have one width: in a text the same would take up to four times as much.
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    decoded = _decoded(content, label, budget.report, guess)
+    del content, found
+    is_copied = (
+        _is_flowed(part)
+        or may_hold_files(decoded.text)
+        or "\0" in decoded.text
+        or "\r" in decoded.text
+    )
+    text = room.cut(decoded.text, earlier=earlier, copies=2 if is_copied else 1)
+    is_whole = is_whole and len(text) == len(decoded.text)
+    return _Body(text, _charset(part.media.full, label, decoded), is_whole)
+
+
+def _is_flowed(part: Part) -> bool:
+    return part.media.parameters.token("format").lower() == "flowed"
+
+
+def _unit(label: str) -> int:
+    """Return the bytes of a charset's smallest character; but for two families that is ASCII."""
+    codec = codec_for(label) if label else None
+    if codec is None or not codec.startswith(("utf-16", "utf-32")):
+        return 1
+    return 4 if codec == "utf-32" else 2
+
+
 def part_text(raw: MailSource, part: Part, report: Report, *, most: int | None = None) -> str:
     """Decode a part's text, or `most` bytes: transfer encoding, charset, line ends as LF, no NUL."""
-    if most is None:
+    if most is None or part.end - part.start <= most:
         content = content_of(raw, part, report)
     else:
         content = measure(raw, part, report).beginning(most)
@@ -170,11 +224,20 @@ def _is_body(part: Part, *, is_first: bool, is_alternative: bool) -> bool:
     return is_first or is_alternative or part_name(part)[0] is None
 
 
-def _text_of(group: _Group) -> str:
-    plain = _joined(group.plain)
-    if not group.html or (plain and not plain.isspace()):
-        return plain
-    return html_to_text(_joined(group.html))
+def _text_of_all(budget: Budget, groups: Sequence[_Group]) -> str:
+    room = budget.limits.html_text
+    texts: list[str] = []
+    for group in groups:
+        plain = _joined(group.plain)
+        if not group.html or (plain and not plain.isspace()):
+            texts.append(plain)
+            continue
+        page = text_of_page(_joined(group.html), most=room)
+        if not page.is_whole:
+            budget.report(Defect.BODY_LIMIT)
+        room -= page.size
+        texts.append(page.text)
+    return _joined(texts)
 
 
 def _joined(texts: list[str]) -> str:

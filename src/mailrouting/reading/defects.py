@@ -63,6 +63,10 @@ class Defect(enum.StrEnum):
         "decoded-limit",
         "The decoded parts are too large; some are listed without content.",
     )
+    BODY_LIMIT = (
+        "body-limit",
+        "A body is too long for the text; the text is cut, an attachment or the HTML has all of it.",
+    )
     TNEF_CLOSED = (
         "tnef-closed",
         "A winmail.dat was not opened: no reader for it was passed in, or it is broken.",

@@ -2,10 +2,15 @@
 
 import binascii
 import re
+from collections.abc import Iterator
 
 import attrs
 
-__all__ = ["EmbeddedFile", "take_uuencoded", "unflowed"]
+__all__ = ["EmbeddedFile", "may_hold_files", "take_uuencoded", "unflowed"]
+
+# An object for each short line of a text would take many times the text.
+_MANY = 16384
+_MOST_PIECES = 1024
 
 _BEGIN = re.compile(r"^begin [0-7]{3,4} ([^\n]{1,255})$", re.MULTILINE)
 _UU_LINE = re.compile(r"[ -`]{1,90}")
@@ -24,31 +29,35 @@ def unflowed(text: str, *, delsp: bool) -> str:
         text: The text with LF as line end.
         delsp: True when the space before a soft line break is no part of the text.
     """
-    joined: list[str] = []
-    paragraph: list[str] = []
+    written: list[str] = []
+    pieces: list[str] = []
     depth = 0
-    for line in text.split("\n"):
+    is_first, is_open = True, False
+    for line in _lines(text):
         bare = line.lstrip(">")
         found_depth = len(line) - len(bare)
         bare = bare.removeprefix(" ")  # space-stuffing
         is_mark = bare == _SIGNATURE
-        if paragraph and (found_depth != depth or is_mark):
-            joined.append(_quoted(depth, paragraph))
-            paragraph = []
-        depth = found_depth
-        if bare.endswith(" ") and not is_mark:
-            paragraph.append(bare[:-1] if delsp else bare)
-            continue
-        joined.append(_quoted(depth, [*paragraph, bare]))
-        paragraph = []
-    if paragraph:
-        joined.append(_quoted(depth, paragraph))
-    return "\n".join(joined)
+        if not is_open or found_depth != depth or is_mark:
+            pieces.append(
+                ("" if is_first else "\n") + (">" * found_depth + " " if found_depth else "")
+            )
+        depth, is_first = found_depth, False
+        is_open = bare.endswith(" ") and not is_mark
+        pieces.append(bare[:-1] if is_open and delsp else bare)
+        if len(pieces) > _MOST_PIECES:
+            written.append("".join(pieces))
+            pieces.clear()
+    return "".join([*written, *pieces])
 
 
-def _quoted(depth: int, pieces: list[str]) -> str:
-    text = "".join(pieces)
-    return f"{'>' * depth} {text}" if depth else text
+def _lines(text: str) -> Iterator[str]:
+    """Return the lines of a text as `split` does, but a part of them at a time."""
+    start = 0
+    while (end := text.find("\n", start + _MANY)) >= 0:
+        yield from text[start:end].split("\n")
+        start = end + 1
+    yield from text[start:].split("\n")
 
 
 @attrs.frozen
@@ -59,12 +68,17 @@ class EmbeddedFile:
     content: bytes
 
 
+def may_hold_files(text: str) -> bool:
+    """Tell whether it is worth taking uuencoded files out of a text."""
+    return "\nend" in text and "begin " in text
+
+
 def take_uuencoded(text: str) -> tuple[str, tuple[EmbeddedFile, ...]]:
     """Return a text without its uuencoded files, and the files.
 
     Only a block that is whole, from `begin` to `end`, is one; anything else stays text.
     """
-    if "\nend" not in text or "begin " not in text:
+    if not may_hold_files(text):
         return text, ()
     kept: list[str] = []
     files: list[EmbeddedFile] = []
@@ -84,20 +98,20 @@ def take_uuencoded(text: str) -> tuple[str, tuple[EmbeddedFile, ...]]:
 
 def _block(text: str, position: int) -> tuple[bytes, int] | None:
     """Return the bytes of a block and where it ends; None for what is none."""
-    pieces: list[bytes] = []
+    decoded = bytearray()
     while position < len(text):
         stop = text.find("\n", position, position + 200)
         stop = min(len(text), position + 200) if stop < 0 else stop
         line = text[position:stop]
         position = min(stop + 1, len(text))
-        if line.rstrip() == "end" and pieces:
-            return b"".join(pieces), position
+        if line.rstrip() == "end" and decoded:
+            return bytes(decoded), position
         if line.strip() in ("`", ""):
             continue
         piece = _uu_line(line)
         if piece is None:
             return None
-        pieces.append(piece)
+        decoded += piece
     return None
 
 

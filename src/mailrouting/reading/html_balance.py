@@ -10,7 +10,9 @@ from collections.abc import Mapping
 
 import attrs
 
-from mailrouting.reading.html_walk import attributes_of, is_hidden, walk_html
+from mailrouting.reading.html_hidden import Veil, is_hidden
+from mailrouting.reading.html_rules import BREAKS_OUT, FOREIGN, implied_ends, is_self_closed
+from mailrouting.reading.html_walk import attributes_of, walk_html
 
 __all__ = ["MOST_DEPTH", "balanced_html"]
 
@@ -21,31 +23,13 @@ _FORMATTING = frozenset(
     {"a", "b", "big", "code", "em", "font", "i", "s", "small", "strike", "strong", "tt", "u"}
 )
 _DROPPED = frozenset({
-    "applet", "audio", "canvas", "frameset", "head", "iframe", "math", "noembed", "noframes",
-    "noscript", "object", "script", "select", "style", "svg", "template", "title", "video",
+    "applet", "audio", "canvas", "frameset", "iframe", "math", "noembed", "noframes", "object",
+    "script", "select", "style", "svg", "template", "title", "video",
 })  # fmt: skip
 _NEVER_TEXT = frozenset({"script", "style"})
-_CELL = frozenset({"caption", "table", "td", "th"})
-_LISTS = frozenset({"dl", "ol", "table", "ul"})
-_ENDS_P = frozenset({
-    "address", "blockquote", "center", "dd", "div", "dl", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "li",
-    "ol", "p", "pre", "table", "ul",
-})  # fmt: skip
-# Elements that end one that is still open, and what hides that one from them.
-_ENDS = {
-    "a": (frozenset({"a"}), _CELL),
-    "dd": (frozenset({"dd", "dt"}), _LISTS),
-    "dt": (frozenset({"dd", "dt"}), _LISTS),
-    "li": (frozenset({"li"}), _LISTS),
-    "td": (frozenset({"td", "th"}), frozenset({"table", "tr"})),
-    "th": (frozenset({"td", "th"}), frozenset({"table", "tr"})),
-    "tr": (frozenset({"tr"}), frozenset({"table"})),
-}
-_P = frozenset({"p"})
 # Right inside these stand only these; parsers move anything else out of the table.
 _ROWS = frozenset({"colgroup", "table", "tbody", "tfoot", "thead", "tr"})
 _IN_ROWS = _ROWS | {"caption", "td", "th"}
-_MOST_BETWEEN = 64
 
 
 def balanced_html(source: str, allowed: Mapping[str, frozenset[str]]) -> str:
@@ -63,7 +47,7 @@ def balanced_html(source: str, allowed: Mapping[str, frozenset[str]]) -> str:
     """
     balancer = _Balancer(allowed)
     walk_html(source, balancer)
-    if balancer.hidden:
+    if balancer.hidden or balancer.veil.is_veiled:
         # A hidden element that nobody closed would hide the rest of the mail: show it all.
         balancer = _Balancer(allowed, shows_all=True)
         walk_html(source, balancer)
@@ -76,58 +60,64 @@ class _Balancer:
     allowed: Mapping[str, frozenset[str]]
     shows_all: bool = False
     written: list[str] = attrs.Factory(list[str])
-    # Name of each open element that is not left out, and its role: `written` or `hidden`.
+    # Name of each open element that is not left out, and its role: `written`, `hidden` or `veil`.
     open_tags: list[tuple[str, str]] = attrs.Factory(list[tuple[str, str]])
     open_count: dict[str, int] = attrs.Factory(dict[str, int])
     depth: int = 0
     formatting: int = 0
     hidden: int = 0
+    veil: Veil = attrs.Factory(Veil)
 
     def text(self, source: str) -> None:
-        if not self.hidden:
+        if not self.hidden and not self.veil.is_veiled:
             self.written.append(html.escape(html.unescape(source), quote=False))
 
     def start(self, name: str, tag: str) -> None:
         attributes = attributes_of(tag) if tag.strip("/ ") else {}
-        if name == "body":
-            self.end("head")
-        if name in _ENDS:
-            self.end_open(*_ENDS[name])
-        if name in _ENDS_P:
-            self.end_open(_P, _CELL)
-        role = self.role(name, attributes)
+        self.end_others(name)
+        if name in FOREIGN and is_self_closed(tag):
+            return
+        role = self.role(name, tag, attributes)
         if role == "written":
             self.write(name, attributes)
             self.depth += 1
             self.formatting += name in _FORMATTING
         elif role == "hidden" and len(self.open_tags) < _MOST_OPEN:
             self.hidden += 1
-        else:
+        elif role != "veil":
             return  # its end tag, if any, ends nothing or an outer one of its name
         self.open_tags.append((name, role))
         self.open_count[name] = self.open_count.get(name, 0) + 1
 
     def void(self, name: str, tag: str) -> None:
-        if not self.hidden and name in self.allowed:
-            self.write(name, attributes_of(tag))
-
-    def end_open(self, names: frozenset[str], boundaries: frozenset[str]) -> None:
-        """End an open element of these names, unless a boundary stands in between."""
-        if not any(self.open_count.get(name) for name in names):
+        self.end_others(name)
+        if self.hidden or self.veil.is_invisible or name not in self.allowed:
             return
-        for found, _ in self.open_tags[: -_MOST_BETWEEN - 1 : -1]:
-            if found in names:
-                self.end(found)
-                return
-            if found in boundaries:
-                return
+        attributes = attributes_of(tag)
+        if self.shows_all or not is_hidden(name, attributes):
+            self.write(name, attributes)
 
-    def role(self, name: str, attributes: dict[str, str]) -> str:
+    def end_others(self, name: str) -> None:
+        """End the elements that the start of another one ends."""
+        if self.hidden and name in BREAKS_OUT and not self.open_count.get("foreignobject"):
+            for foreign in FOREIGN:
+                while self.open_count.get(foreign):
+                    self.end(foreign)
+        for ended in implied_ends(name, self.open_tags, self.open_count):
+            self.end(ended)
+
+    def role(self, name: str, tag: str, attributes: dict[str, str]) -> str:
+        is_asked = not self.shows_all and self.veil.may_change(name, tag)
         is_dropped = name in _NEVER_TEXT or (
-            not self.shows_all and (name in _DROPPED or is_hidden(attributes))
+            not self.shows_all and (name in _DROPPED or (is_asked and is_hidden(name, attributes)))
         )
         if self.hidden or is_dropped:
             return "hidden"
+        changes = (
+            is_asked
+            and len(self.open_tags) < _MOST_OPEN
+            and self.veil.begin(name, attributes, len(self.open_tags))
+        )
         is_many = name in _FORMATTING and self.formatting >= _MOST_FORMATTING
         is_misplaced = (
             bool(self.open_tags) and self.open_tags[-1][0] in _ROWS and name not in _IN_ROWS
@@ -135,7 +125,9 @@ class _Balancer:
         is_written = (
             name in self.allowed and self.depth < MOST_DEPTH and not is_many and not is_misplaced
         )
-        return "written" if is_written else "left out"
+        if is_written:
+            return "written"
+        return "veil" if changes else "left out"
 
     def write(self, name: str, attributes: dict[str, str]) -> None:
         kept = "".join(
@@ -155,9 +147,10 @@ class _Balancer:
     def close(self) -> str:
         name, role = self.open_tags.pop()
         self.open_count[name] -= 1
+        self.veil.end(len(self.open_tags))
         if role == "hidden":
             self.hidden -= 1
-        else:
+        elif role == "written":
             self.written.append(f"</{name}>")
             self.depth -= 1
             self.formatting -= name in _FORMATTING

@@ -5,31 +5,27 @@ for reading and for the reply view; it is not sanitised HTML.
 """
 
 import html
-import re
 from collections.abc import Callable
 
 import attrs
 
-from mailrouting.reading.html_walk import (
-    attribute_of,
-    attributes_of,
-    is_hidden,
-    may_hide,
-    walk_html,
-)
+from mailrouting.reading.html_hidden import Veil, is_hidden, may_hide
+from mailrouting.reading.html_lines import MOST_TEXT, Page
+from mailrouting.reading.html_rules import BREAKS_OUT, FOREIGN, implied_ends, is_self_closed
+from mailrouting.reading.html_walk import attribute_of, attributes_of, walk_html
 
-__all__ = ["html_to_text"]
+__all__ = ["PageText", "html_to_text", "text_of_page"]
 
-# White space that is more than a single blank.
-_SPACE = re.compile(
-    r"(?: (?=[ \t\r\n\f\u200b\ufeff])|[\t\r\n\f\u200b\ufeff])[ \t\r\n\f\u200b\ufeff]*+"
-)
 _RULE = "-" * 20
 _UNDOES_NOTHING = frozenset({"", "paragraph", "block"})
 _MOST_OPEN = 2000
 _LONGEST_SHOWN = 100
 """Pieces of a link's text in which its target is looked for."""
-_DROPPED = frozenset({"script", "style", "head", "title", "noscript", "template", "object", "svg"})
+# The content of a `noscript` is shown: no mail program runs scripts. What is not shown of a `head`
+# are its own elements: any other ends it, even where nothing else says so (§13.2.6.4.4).
+_DROPPED = frozenset({
+    "iframe", "noembed", "noframes", "object", "script", "style", "svg", "template", "title",
+})  # fmt: skip
 _PARAGRAPH = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "pre", "table"})
 _BLOCK = _PARAGRAPH | frozenset(
     {
@@ -40,81 +36,40 @@ _BLOCK = _PARAGRAPH | frozenset(
 _IMPLIED_END = frozenset({"p", "li", "td", "th", "tr", "dt", "dd", "option"})
 
 
-@attrs.define
-class _Page:
-    """Collect the lines of the text."""
+@attrs.frozen
+class PageText:
+    """Hold the text of a page, at most how much memory it takes, and whether it is all of it."""
 
-    lines: list[str] = attrs.Factory(list[str])
-    current: list[str] = attrs.Factory(list[str])
-    quote_depth: int = 0
-    pre_depth: int = 0
-    ends_in_space: bool = True
-
-    def text(self, text: str) -> None:
-        if self.pre_depth:
-            first, *others = text.replace("\r\n", "\n").split("\n")
-            self.current.append(first)
-            for line in others:
-                self.line()
-                self.current.append(line)
-            return
-        text = _SPACE.sub(" ", text)
-        if self.ends_in_space:
-            text = text.removeprefix(" ")
-        if text:
-            self.current.append(text)
-            self.ends_in_space = text[-1] == " "
-
-    def line(self) -> None:
-        """End the line that is being written."""
-        self._end_line("".join(self.current))
-
-    def fresh_line(self) -> None:
-        """End the line that is being written, if anything stands in it."""
-        self.ends_in_space = True
-        if not self.current:
-            return
-        text = "".join(self.current)
-        if text.strip():
-            self._end_line(text)
-        else:
-            self.current = []
-
-    def _end_line(self, text: str) -> None:
-        text = text.replace("\xa0", " ").rstrip()
-        if self.quote_depth:
-            text = "> " * min(self.quote_depth, 20) + text
-        self.lines.append(text)
-        self.current = []
-        self.ends_in_space = True
-
-    def paragraph(self) -> None:
-        self.fresh_line()
-        if self.lines and self.lines[-1].strip("> "):
-            self.line()
+    text: str
+    size: int
+    is_whole: bool
 
 
 @attrs.define
 class _Scanner:
-    page: _Page = attrs.Factory(_Page)
+    page: Page = attrs.Factory(Page)
     shows_all: bool = False
     # Name of each open element, and its role: what its end must undo.
     open_tags: list[tuple[str, str]] = attrs.Factory(list[tuple[str, str]])
     open_count: dict[str, int] = attrs.Factory(dict[str, int])
     hidden: int = 0
+    veil: Veil = attrs.Factory(Veil)
+    is_veiled: bool = False
     list_counters: list[int] = attrs.Factory(list[int])
 
     def text(self, source: str) -> None:
-        if not self.hidden:
+        if not self.hidden and not self.is_veiled:
             self.page.text(html.unescape(source) if "&" in source else source)
 
     def start(self, name: str, tag: str) -> None:
-        if name in _IMPLIED_END:
-            if self.open_tags and self.open_tags[-1][0] == name:
-                self.end(name)
-        elif name == "body":
-            self.end("head")
-        if self.hidden or name in _DROPPED or (tag and not self.shows_all and _hides(tag)):
+        if name in _IMPLIED_END and self.open_tags and self.open_tags[-1][0] == name:
+            self.end(name)
+        if self.hidden or self.veil.around:
+            self.end_hidden(name)
+        if name == "head" or (name in FOREIGN and is_self_closed(tag)):
+            return
+        may_hide_it = (tag or self.veil.around) and not self.shows_all
+        if self.hidden or name in _DROPPED or (may_hide_it and self.hides(name, tag)):
             role = "hidden"
             self.hidden += 1
         else:
@@ -125,6 +80,26 @@ class _Scanner:
             self.open_count[name] = self.open_count.get(name, 0) + 1
         elif role not in _UNDOES_NOTHING:
             self.leave(role)
+
+    def end_hidden(self, name: str) -> None:
+        """End what the start of an element ends: what it hid is shown again."""
+        if name in BREAKS_OUT and not self.open_count.get("foreignobject"):
+            while self.open_count.get("svg"):
+                self.end("svg")
+        for ended in implied_ends(name, self.open_tags, self.open_count):
+            self.end(ended)
+
+    def hides(self, name: str, tag: str) -> bool:
+        """Tell whether an element hides all that is in it; take note if it hides its own text."""
+        if not self.veil.may_change(name, tag):
+            return False
+        attributes = attributes_of(tag)
+        if is_hidden(name, attributes):
+            return True
+        if len(self.open_tags) < _MOST_OPEN:
+            self.veil.begin(name, attributes, len(self.open_tags))
+            self.is_veiled = self.veil.is_veiled
+        return False
 
     def begin_paragraph(self, _tag: str) -> str:
         self.page.paragraph()
@@ -146,7 +121,7 @@ class _Scanner:
 
     def begin_link(self, tag: str) -> str:
         target = attribute_of(tag, "href") if tag else ""
-        return f"link {len(self.page.lines)} {len(self.page.current)} {target}"
+        return f"link {self.page.mark} {len(self.page.current)} {target}"
 
     def begin_list(self, _tag: str) -> str:
         self.around_list()
@@ -160,7 +135,8 @@ class _Scanner:
 
     def begin_item(self, _tag: str) -> str:
         self.page.fresh_line()
-        self.page.current.append(self.bullet())
+        if not self.is_veiled:
+            self.page.current.append(self.bullet())
         return "block"
 
     def begin_cell(self, _tag: str) -> str:
@@ -182,27 +158,34 @@ class _Scanner:
         (self.page.fresh_line if self.list_counters else self.page.paragraph)()
 
     def void(self, name: str, tag: str) -> None:
+        if self.hidden or self.veil.around:
+            self.end_hidden(name)
         if name == "br":
             self.page.line()
-        elif self.hidden:
+        elif self.hidden or self.veil.is_invisible:
             return
         elif name == "hr":
             self.page.fresh_line()
             self.page.text(_RULE)
             self.page.line()
-        elif name == "img" and (alt := attribute_of(tag, "alt")).strip():
+        elif name == "img" and (alt := attribute_of(tag, "alt")).strip() and not _hides(tag):
             self.page.text(alt)
 
     def end(self, name: str) -> None:
         if not self.open_count.get(name):
-            # A stray end tag costs nothing; `</p>` alone still is a paragraph.
+            # A stray end tag costs nothing; `</p>` alone still is a paragraph, `</br>` a line end.
             if name == "p" and not self.hidden:
                 self.page.paragraph()
+            elif name == "br":
+                self.page.line()
             return
         found = ""
         while found != name:
             found, role = self.open_tags.pop()
             self.open_count[found] -= 1
+            if self.veil.around:
+                self.veil.end(len(self.open_tags))
+                self.is_veiled = self.veil.is_veiled
             if role:
                 self.leave(role)
 
@@ -230,13 +213,13 @@ class _Scanner:
 
     def link(self, role: str) -> None:
         """Add the target behind a link whose text does not show it."""
-        _, lines, pieces, target = role.split(" ", 3)
+        _, mark, pieces, target = role.split(" ", 3)
         page = self.page
         if not target.lower().startswith(("http://", "https://")) or len(target) > 2000:  # noqa: PLR2004
             return
         # Bounded: many links may be open around one long line.
         shown = "".join(page.current[int(pieces) :][:_LONGEST_SHOWN])
-        shown = shown if int(lines) == len(page.lines) else "x"
+        shown = shown if int(mark) == page.mark else "x"
         bare = target.partition("://")[2].rstrip("/")
         if shown.strip() and bare not in shown:
             page.text(f" ({target})")
@@ -258,36 +241,29 @@ _BEGIN: dict[str, Callable[[_Scanner, str], str]] = {
 
 
 def _hides(tag: str) -> bool:
-    return may_hide(tag) and is_hidden(attributes_of(tag))
+    return may_hide(tag) and is_hidden("img", attributes_of(tag))
 
 
 def html_to_text(source: str) -> str:
     r"""Return the text that a reader of the page sees.
 
-    Quotes are marked with `> `, list items with `* ` or their number, a link's target follows in
-    parentheses unless its text shows it.
+    Quotes are marked with `> `, at most ten deep; list items with `* ` or their number; a link's
+    target follows in parentheses unless its text shows it. Scripts, styles and what an element hides
+    by its own attributes are left out. A text of more than 12 MiB in memory is cut.
 
     >>> html_to_text("<p>Dear all,<div>see <b>this</b><style>p {}</style></div>")
     'Dear all,\nsee this'
     """
-    scanner = _Scanner()
+    return text_of_page(source).text
+
+
+def text_of_page(source: str, *, most: int = MOST_TEXT) -> PageText:
+    """Return the text that a reader of the page sees, within `most` bytes of memory."""
+    scanner = _Scanner(Page(most))
     walk_html(source, scanner)
-    if scanner.hidden:
+    if scanner.hidden or scanner.is_veiled:
         # A hidden element that nobody closed would hide the rest of the mail: show it all.
-        scanner = _Scanner(shows_all=True)
+        scanner = _Scanner(Page(most), shows_all=True)
         walk_html(source, scanner)
-    scanner.page.fresh_line()
-    return _collapsed(scanner.page.lines)
-
-
-def _collapsed(lines: list[str]) -> str:
-    """Join the lines; at most one blank line in a row, none at the ends."""
-    kept: list[str] = []
-    for line in lines:
-        is_blank = not line.strip("> ")
-        if is_blank and (not kept or not kept[-1].strip("> ")):
-            continue
-        kept.append(line.rstrip())
-    while kept and not kept[-1].strip("> "):
-        kept.pop()
-    return "\n".join(kept)
+    text = scanner.page.joined()
+    return PageText(text, scanner.page.size, is_whole=not scanner.page.is_cut)

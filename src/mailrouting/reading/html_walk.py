@@ -4,28 +4,46 @@
 """
 
 import html
+import html.entities
 import re
 from typing import Protocol
 
-__all__ = ["HtmlHandler", "attribute_of", "attributes_of", "is_hidden", "may_hide", "walk_html"]
+__all__ = ["HtmlHandler", "attribute_of", "attributes_of", "walk_html"]
 
-# A whole tag as most are written, else the beginning of markup. The bounds keep the search linear.
+# Only these are white space in a tag (WHATWG HTML §13.2.5).
+_BLANK = r"[ \t\n\f\r]"
+# A whole tag as most are written, else the beginning of markup. A quote means something only where a
+# value begins (§13.2.5.37), so tags with any other go the long way. The bounds keep it linear.
 _MARKUP = re.compile(
-    r"<(?:(/?)([A-Za-z][A-Za-z0-9:]{0,40}+)"
-    r"([^>\"]{0,400}+(?:\"[^\"]{0,2000}+\"[^>\"]{0,400}+){0,20}+)>|/?[A-Za-z]|[!?])"
+    r"<(?:(/?)([A-Za-z][^ \t\n\f\r/>]{0,40}+)"
+    r"([^>\"'=]{0,400}+(?:(?<=[\w-])=(?:\"[^\"]{0,2000}+\"|'[^']{0,2000}+'"
+    r"|[^ \t\n\f\r>\"'=]{1,400}+(?=[ \t\n\f\r>]))[^>\"'=]{0,400}+){0,20}+)>|/?[A-Za-z]|[!?])"
 )
-_TAG_NAME = re.compile(r"/?([A-Za-z][A-Za-z0-9:]{0,40})")
+_TAG_NAME = re.compile(r"/?([A-Za-z][^ \t\n\f\r/>]{0,40}+)")
 _LONGEST_TAG = 65536
-_RAW = frozenset({"script", "style", "title", "textarea", "xmp"})
-_VOID = frozenset({"br", "hr", "img", "input", "meta", "link", "area", "base", "col", "wbr"})
-_HIDDEN = re.compile(
-    r"(?<![-\w])(?:display\s{0,9}:\s{0,9}none|visibility\s{0,9}:\s{0,9}hidden|mso-hide\s{0,9}:\s{0,9}all)",
-    re.IGNORECASE,
-)
-# What `_HIDDEN` and `hidden` have in common; a number may stand for a letter of theirs.
-_MAY_HIDE = re.compile(r"hid|none|&#", re.IGNORECASE)
+_LONGEST_TEXT = 16384
+_LONGEST_ENTITY = 40
+_RAW = {
+    name: re.compile(rf"</{name}(?=[ \t\n\f\r/>])", re.IGNORECASE)
+    for name in (
+        "iframe", "noembed", "noframes", "script", "style", "textarea", "title", "xmp",
+    )
+}  # fmt: skip
+_VOID = frozenset({
+    "area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "img", "input", "keygen",
+    "link", "meta", "param", "source", "track", "wbr",
+})  # fmt: skip
+_COMMENT_END = re.compile(r"--!?>")
+# A comment may end before it has begun (§13.2.5.43, §13.2.5.44).
+_EMPTY_COMMENTS = ("<!-->", "<!--->")
+_MOST_ATTRIBUTES = 50
 _ATTRIBUTE = re.compile(
-    r"([A-Za-z][A-Za-z-]{0,40})(?:\s{0,9}=\s{0,9}(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'>]++)))?"
+    r"([^ \t\n\f\r/>][^ \t\n\f\r/>=]*+)"
+    rf"(?:{_BLANK}*+={_BLANK}*+(?:\"([^\"]*+)\"|'([^']*+)'|([^ \t\n\f\r>]*+)))?"
+)
+_BETWEEN = re.compile(r"[ \t\n\f\r/]*+")
+_REFERENCE = re.compile(
+    r"&(?:#[0-9]{1,9}+;?|#[xX][0-9A-Fa-f]{1,8}+;?|[A-Za-z][A-Za-z0-9]{0,40}+;?(?!=))"
 )
 
 
@@ -59,6 +77,8 @@ def walk_html(source: str, handler: HtmlHandler) -> None:
     while found := search(source, position):
         opening, following = found.span()
         if opening > position:
+            if opening - position > _LONGEST_TEXT:
+                position = _long_text(source, position, opening, handler)
             text(source[position:opening])
         slash, name, tag = found.groups()
         if name is None:
@@ -76,17 +96,25 @@ def walk_html(source: str, handler: HtmlHandler) -> None:
         else:
             start(name, tag)
     if position < len(source):
+        position = _long_text(source, position, len(source), handler)
         text(source[position:])
+
+
+def _long_text(source: str, start: int, end: int, handler: HtmlHandler) -> int:
+    """Hand over a text in pieces but for the last one, so that no copy is large; return its start."""
+    while end - start > _LONGEST_TEXT:
+        cut = start + _LONGEST_TEXT
+        reference = source.rfind("&", cut - _LONGEST_ENTITY, cut)
+        cut = cut if reference < 0 else reference
+        handler.text(source[start:cut])
+        start = cut
+    return start
 
 
 def _markup(source: str, opening: int, handler: HtmlHandler, no_more: set[str]) -> int:
     """Handle what begins with `<`; return where to go on."""
     if source.startswith("<!--", opening):
-        return (
-            _behind("-->", source, opening + 4, no_more)
-            or _behind(">", source, opening, no_more)
-            or len(source)
-        )
+        return _behind_comment(source, opening, no_more)
     name_match = _TAG_NAME.match(source, opening + 1)
     if not name_match:
         return _behind(">", source, opening, no_more) or len(source)
@@ -104,15 +132,28 @@ def _markup(source: str, opening: int, handler: HtmlHandler, no_more: set[str]) 
     return min(end + 1, len(source))
 
 
+def _behind_comment(source: str, opening: int, no_more: set[str]) -> int:
+    for empty in _EMPTY_COMMENTS:
+        if source.startswith(empty, opening):
+            return opening + len(empty)
+    if "-->" not in no_more:
+        found = _COMMENT_END.search(source, opening + 4)
+        if found:
+            return found.end()
+        no_more.add("-->")
+    # To a browser all the rest is a comment: words are not given up for that.
+    return _behind(">", source, opening, no_more) or len(source)
+
+
 def _behind_raw(source: str, position: int, name: str, no_more: set[str]) -> int:
     """Return where the end tag of an element stands whose content is no markup."""
     if "</" + name in no_more:
         return position
-    closing = _find_close(source, position, name)
-    if closing < 0:
+    closing = _RAW[name].search(source, position)
+    if closing is None:
         no_more.add("</" + name)
         return position
-    return closing
+    return closing.start()
 
 
 def _behind(mark: str, source: str, position: int, no_more: set[str]) -> int:
@@ -126,57 +167,48 @@ def _behind(mark: str, source: str, position: int, no_more: set[str]) -> int:
     return found + len(mark)
 
 
-def _find_close(source: str, position: int, name: str) -> int:
-    found = re.compile(f"</{name}", re.IGNORECASE).search(source, position)
-    return found.start() if found else -1
-
-
 def _tag_end(source: str, position: int) -> int:
-    """Return the index of the `>` that ends a tag; quoted values may hold one."""
+    """Return the index of the `>` that ends a tag; a value in quotes may hold one."""
     limit = min(len(source), position + _LONGEST_TAG)
-    end = source.find(">", position, limit)
-    if end < 0:
-        return limit
-    if source.find('"', position, end) < 0:
-        return end
-    for _ in range(50):
-        # An odd number of quotes before it: this `>` stands inside a value.
-        piece = source[position:end]
-        if piece.count('"') % 2 == 0:
-            break
-        quote = source.find('"', end, limit)
-        following = source.find(">", quote, limit) if quote >= 0 else -1
-        if following < 0:
-            break
-        end = following
-    return end
+    while position < limit:
+        position = _between_end(source, position, limit)
+        found = _ATTRIBUTE.match(source, position, limit)
+        if found is None:
+            return position
+        position = found.end()
+    return limit
+
+
+def _between_end(source: str, position: int, limit: int) -> int:
+    found = _BETWEEN.match(source, position, limit)
+    return found.end() if found else position
 
 
 def attributes_of(tag: str) -> dict[str, str]:
     """Return the attributes of a tag, names in lower case, values decoded; the first one wins."""
     found: dict[str, str] = {}
-    for name, quoted, single, bare in _ATTRIBUTE.findall(tag[:8192]):
-        value = quoted or single or bare
-        found.setdefault(name.lower(), html.unescape(value) if "&" in value else value)
-        if len(found) > 50:  # noqa: PLR2004
+    for one in _ATTRIBUTE.finditer(tag):
+        found.setdefault(one[1].lower(), _value(one[2] or one[3] or one[4] or ""))
+        if len(found) > _MOST_ATTRIBUTES:
             break
     return found
 
 
 def attribute_of(tag: str, wanted: str) -> str:
     """Return the value of one attribute, decoded; empty when there is none."""
-    for name, quoted, single, bare in _ATTRIBUTE.findall(tag[:8192]):
-        if name.lower() == wanted:
-            return html.unescape(quoted or single or bare)
+    for one in _ATTRIBUTE.finditer(tag):
+        if one[1].lower() == wanted:
+            return _value(one[2] or one[3] or one[4] or "")
     return ""
 
 
-def may_hide(tag: str) -> bool:
-    """Tell whether it is worth asking `is_hidden`: most tags say nothing like it."""
-    return _MAY_HIDE.search(tag) is not None
+def _value(written: str) -> str:
+    return _REFERENCE.sub(_decoded, written) if "&" in written else written
 
 
-def is_hidden(attributes: dict[str, str]) -> bool:
-    """Tell whether an element with these attributes is not shown."""
-    style = attributes.get("style", "")
-    return "hidden" in attributes or (bool(style) and _HIDDEN.search(style[:2000]) is not None)
+def _decoded(reference: re.Match[str]) -> str:
+    """Decode a reference; in a value an old one without `;` ends where the word ends (§13.2.5.73)."""
+    written = reference[0]
+    if written.startswith("&#") or written.endswith(";"):
+        return html.unescape(written)
+    return html.entities.html5.get(written[1:], written)

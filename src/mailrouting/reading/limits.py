@@ -24,6 +24,9 @@ class ReadingLimits:
         attachments: Attachments; later ones are listed without content.
         part_bytes: Decoded bytes of one part.
         decoded_bytes: Decoded bytes of all parts.
+        body: Bytes of memory that the bodies may take as text: a character takes 1, 2 or 4, by the
+            widest one of the body. What is over it stays an attachment.
+        html_text: Bytes of memory that text made from HTML may take.
         text: Characters of the text that the reply view looks at.
     """
 
@@ -38,6 +41,8 @@ class ReadingLimits:
     attachments: int = 100
     part_bytes: int = 50 * 1024 * 1024
     decoded_bytes: int = 75 * 1024 * 1024
+    body: int = 20 * 1024 * 1024
+    html_text: int = 12 * 1024 * 1024
     text: int = 1024 * 1024
 
 

@@ -13,7 +13,7 @@ from mailrouting.reading.header_addresses import parse_addresses
 from mailrouting.reading.header_block import HeaderBlock, Report
 from mailrouting.reading.headers import decode_value
 from mailrouting.reading.helpers import Helpers, ReadBounce
-from mailrouting.reading.html_text import html_to_text
+from mailrouting.reading.html_text import text_of_page
 from mailrouting.reading.ids import message_id, message_ids
 from mailrouting.reading.kind import Judgement, judge_kind
 from mailrouting.reading.limits import DEFAULT, ReadingLimits
@@ -91,7 +91,7 @@ def _read(raw: MailSource, limits: ReadingLimits, helpers: Helpers) -> Message:
     attached = list_attachments(budget, parts, bodies, helpers.open_tnef)
     if attached.tnef and bodies.text is None:
         html = attached.tnef.html
-        text = attached.tnef.text or (html_to_text(html) if html else None)
+        text = attached.tnef.text or (html and _text_of_page(html, limits, report)) or None
         bodies = attrs.evolve(bodies, text=text, html=html)
     text = bodies.text or ""
     return_path = _return_path(header)
@@ -155,6 +155,13 @@ def _read(raw: MailSource, limits: ReadingLimits, helpers: Helpers) -> Message:
         original_message_id=_original_id(reports),
     )
     return postpone(message, rest)
+
+
+def _text_of_page(source: str, limits: ReadingLimits, report: Report) -> str:
+    page = text_of_page(source, most=limits.html_text)
+    if not page.is_whole:
+        report(Defect.BODY_LIMIT)
+    return page.text
 
 
 def _guarded(guess: GuessCharset | None, report: Report) -> GuessCharset | None:

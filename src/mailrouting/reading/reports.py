@@ -27,6 +27,8 @@ _ORIGINALS = frozenset({
 _FEEDBACK = "message/feedback-report"
 _KINDS = _DELIVERY | _DISPOSITION | {_FEEDBACK}
 _STATUS_VALUE = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+# Of a report so much is read: far more than its recipients take.
+_MOST_BYTES = 1024 * 1024
 _MOST_RECIPIENTS = 200
 _ACTION_WORDS = {
     "failure": "failed",
@@ -86,20 +88,20 @@ def read_reports(
         if kind not in _KINDS or not (trusts_any_place or _is_in_place(parts, part)):
             continue
         if kind in _DELIVERY:
-            blocks = _blocks(part_text(raw, part, report))
+            blocks = _blocks(part_text(raw, part, report, most=_MOST_BYTES))
             bounces = found.bounces + tuple(_recipients(blocks, limits))
             found = attrs.evolve(
                 found, bounces=bounces[:_MOST_RECIPIENTS], has_delivery_status=True
             )
         elif kind in _DISPOSITION:
-            fields = _fields(part_text(raw, part, report), limits)
+            fields = _fields(part_text(raw, part, report, most=_MOST_BYTES), limits)
             found = attrs.evolve(
                 found,
                 is_receipt=True,
                 reported_id=message_id(fields.all(b"original-message-id")),
             )
         elif kind == _FEEDBACK:
-            fields = _fields(part_text(raw, part, report), limits)
+            fields = _fields(part_text(raw, part, report, most=_MOST_BYTES), limits)
             value = decode_value(fields.first(b"feedback-type") or b"")
             found = attrs.evolve(found, feedback_type=value.lower())
     if found.has_delivery_status or found.is_receipt or found.feedback_type is not None:
