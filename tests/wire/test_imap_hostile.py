@@ -822,6 +822,7 @@ def test_the_private_names_of_the_libraries_below_exist():
         "_simple_command",
         "_get_capabilities",
         "_append_untagged",
+        "_untagged_response",
         "_log",
     ):
         assert callable(getattr(Protocol.__mro__[1], name))

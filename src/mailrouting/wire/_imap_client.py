@@ -13,10 +13,12 @@ from typing import TypeVar
 
 from imapclient import IMAPClient
 from imapclient.imap_utf7 import encode
+from imapclient.response_parser import parse_fetch_response
 
 from mailrouting.accounts import ResolvedEndpoint
 from mailrouting.errors import MailroutingError, SessionError
 from mailrouting.wire._deadline import Flooded, Timeouts, Wire
+from mailrouting.wire._imap_answers import usual
 from mailrouting.wire._imap_protocol import Flight, Protocol, TaggedNo, quoted
 from mailrouting.wire._opening import connected, os_reason, tls_error
 from mailrouting.wire.trouble import Place, excerpt
@@ -51,6 +53,22 @@ class _Client(IMAPClient):
     def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802 - imapclient's name
         self.protocol: Protocol = Protocol(self._wire, self.host)
         return self.protocol
+
+    def fetch(
+        self,
+        messages: Sequence[int],
+        data: Sequence[str],
+        modifiers: Sequence[str] | None = None,
+    ) -> dict[int, dict[bytes, object]]:
+        """Do as imapclient does, but read the usual answers faster."""
+        if not messages or modifiers:
+            return super().fetch(messages, data, modifiers)
+        answers = self.protocol.fetch_mails(messages, data)
+        found = usual(answers)
+        if found is None:
+            found = parse_fetch_response(answers, normalise_times=False, uid_is_key=True)
+        # What a server volunteers of other mails is dropped.
+        return {number: found[number] for number in messages if number in found}
 
     def open_folder(self, folder: str, *, writable: bool) -> dict[bytes, object]:
         """Send SELECT or EXAMINE; a folder that is read-only against the wish says so, too."""

@@ -1,7 +1,8 @@
 """Speak IMAP over a `Wire`: what imaplib does, and what it leaves out.
 
 Private names of imaplib are used in this module only (`_command`, `_command_complete`,
-`_simple_command`, `_get_capabilities`, `_append_untagged`, `_log`); `tests/wire/test_imap_hostile.py` fails when one goes.
+`_simple_command`, `_get_capabilities`, `_append_untagged`, `_untagged_response`, `_log`);
+`tests/wire/test_imap_hostile.py` fails when one goes.
 """
 
 import base64
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import attrs
 
 from mailrouting.wire._deadline import Wire
+from mailrouting.wire._imap_answers import Answer
 from mailrouting.wire.trouble import response_code
 
 if TYPE_CHECKING:
@@ -148,6 +150,13 @@ class Protocol(imaplib.IMAP4):
         lines = cast("list[bytes]", self.untagged_responses.get("SEARCH", []))
         found = frozenset(int(word) for line in lines for word in line.split())
         return Flight(verbs=verbs, refusals=tuple(refusals), found=found if lines else None)
+
+    def fetch_mails(self, numbers: Sequence[int], items: Sequence[str]) -> list[Answer | None]:
+        """Send UID FETCH; return the answers as they came."""
+        uids = ",".join(map(str, numbers))
+        tag = self._command("UID", "FETCH", uids, f"({' '.join(items)})")
+        status, data = self._command_complete("FETCH", tag)
+        return cast("list[Answer | None]", self._untagged_response(status, data, "FETCH")[1])
 
     def log_in(self, username: str, password: str) -> None:
         r"""Send LOGIN; imaplib's own leaves the user name unquoted, so `DOMAIN\user` is wrong."""
