@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import attrs
 import pytest
 
 from mailrouting.auth import MailProtocol
@@ -518,6 +519,18 @@ def test_busy_file(path, storage):
             assert isinstance(caught.value.__cause__, sqlite3.OperationalError)
         host.execute("ROLLBACK")
     assert len(claim(storage)) == 1
+
+
+def test_a_numbering_that_stayed_is_opened_without_the_write_lock(path, storage):
+    """A poll with nothing new does not wait for another's write."""
+    lease = storage.lease_acquire(MAILBOX, owner="w", ttl_seconds=60)
+    opened = storage.stream_open(lease, uidvalidity=7, uidnext=3, cutoff=NOW)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        again = storage.stream_open(lease, uidvalidity=7, uidnext=3, cutoff=NOW)
+        with pytest.raises(StorageUnavailableError):
+            storage.stream_open(lease, uidvalidity=7, uidnext=4)
+    assert again == attrs.evolve(opened, is_new=False)
 
 
 def test_full_disk(storage):

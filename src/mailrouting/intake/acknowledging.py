@@ -61,6 +61,14 @@ class Acknowledger:
                 self.told += len(done)
                 self._left.update(one for one in positions if one.uid not in done)
 
+    def is_awaited(self, lease: Lease) -> bool:
+        """Tell whether the server is to be told anything.
+
+        Raises:
+            StorageUnavailableError: The storage is away.
+        """
+        return bool(self._pending(lease))
+
     def _pending(self, lease: Lease) -> dict[AfterFetch, list[Position]]:
         """Group what is to be told by what the account wants done with it."""
         stored_is_enough = self.inbound.acknowledge_when is AcknowledgeWhen.STORED

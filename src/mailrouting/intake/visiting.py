@@ -70,7 +70,7 @@ class Visit(Generic[Tx]):
         acknowledger = Acknowledger(
             session=self.session, storage=self.tools.storage, inbound=self.inbound
         )
-        self._settle(acknowledger)  # what an earlier run left
+        self._settle(acknowledger, is_first=True)  # what an earlier run left
         self._collector = collector = self._collecting(stream, status)
         untold = 0
         for batch in collector.batches():
@@ -180,7 +180,9 @@ class Visit(Generic[Tx]):
             what = f"{what}, tried anew"
         self._tell(Event.REAPPEARED, f"intake {row.id}: {what}")
 
-    def _settle(self, acknowledger: Acknowledger, *, tells: bool = True) -> None:
+    def _settle(
+        self, acknowledger: Acknowledger, *, tells: bool = True, is_first: bool = False
+    ) -> None:
         """Convert and acknowledge what is stored, in the order that the account wants.
 
         Not each batch is worth the round trips: without `tells`, what was converted is acknowledged
@@ -189,16 +191,21 @@ class Visit(Generic[Tx]):
         converts_first = self.inbound.acknowledge_when is AcknowledgeWhen.CONVERTED
         if converts_first:
             self.convert()
-        # Converting may take long: whoever took the mailbox over is alone with the server.
+        # The lease is new when the visit begins: an idle one need not write.
+        if not is_first or acknowledger.is_awaited(self.progress.lease):
+            self._renew()
+            if tells or not converts_first:
+                self._acknowledge(acknowledger)
+        if not converts_first:
+            self.convert()
+
+    def _renew(self) -> None:
+        """Stay the holder: converting may take long, and one alone may talk to the server."""
         self.progress.lease = self.tools.storage.lease_renew(
             self.progress.lease,
             ttl_seconds=self.tools.limits.lease_seconds,
             now=self.tools.clock(),
         )
-        if tells or not converts_first:
-            self._acknowledge(acknowledger)
-        if not converts_first:
-            self.convert()
 
     def _acknowledge(self, acknowledger: Acknowledger) -> None:
         before = acknowledger.told

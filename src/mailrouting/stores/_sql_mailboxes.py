@@ -103,6 +103,9 @@ class SqlMailboxes(SqlBase[Tx_co]):
     ) -> Stream:
         """See `Storage.stream_open`."""
         refuse_unstorable(cutoff)
+        unchanged = self._unchanged(lease, uidvalidity, uidnext, renumbered=renumbered)
+        if unchanged is not None:
+            return unchanged  # an idle poll takes no write lock
         with self._executor.begin():
             mailbox_id = self._leased(lease)
             [(generation, stored_validity, stored_next, first_next, stored_cutoff)] = (
@@ -138,10 +141,36 @@ class SqlMailboxes(SqlBase[Tx_co]):
                     mailbox_id,
                 ),
             )
-        return Stream(
-            mailbox=lease.mailbox,
-            generation=after.generation,
-            cutoff=moment(stored_cutoff),
-            is_new=after.generation != generation,
-            first_uidnext=after.first_uidnext,
-        )
+        return _stream(lease, after, stored_cutoff, is_new=after.generation != generation)
+
+    def _unchanged(
+        self, lease: Lease, uidvalidity: int | None, uidnext: int | None, *, renumbered: bool
+    ) -> Stream | None:
+        """Return the stream when the lease holds and the numbering is as it is stored."""
+        for generation, *numbers, cutoff, token, expires_at in self._executor.rows(
+            "SELECT generation, uidvalidity, uidnext, first_uidnext, cutoff, lease_token,"
+            f" lease_expires_at FROM mailrouting_mailbox WHERE {MAILBOX}",
+            mailbox_key(lease.mailbox),
+        ):
+            if generation is None or token != lease.token or expires_at is None:
+                return None
+            before = Numbering(
+                generation=generation,
+                uidvalidity=numbers[0],
+                uidnext=numbers[1],
+                first_uidnext=numbers[2],
+            )
+            after = before.opened(uidvalidity=uidvalidity, uidnext=uidnext, renumbered=renumbered)
+            if after == before:
+                return _stream(lease, before, cutoff, is_new=False)
+        return None
+
+
+def _stream(lease: Lease, numbering: Numbering, cutoff: int | None, *, is_new: bool) -> Stream:
+    return Stream(
+        mailbox=lease.mailbox,
+        generation=numbering.generation,
+        cutoff=moment(cutoff),
+        is_new=is_new,
+        first_uidnext=numbering.first_uidnext,
+    )
