@@ -9,6 +9,7 @@ from mailrouting.accounts import AfterFetch, EmailAccount, Endpoint, FirstRun, I
 from mailrouting.addresses import NamedAddress
 from mailrouting.auth import MailProtocol, parse_login
 from mailrouting.directory import Directory
+from mailrouting.errors import RecordNotFoundError, SessionLostError, StaleWriteError
 from mailrouting.fetch import Fetcher
 from mailrouting.integrations.sqlite_desk import SqliteDesk
 from mailrouting.records import IntakeState, OutcomeKind
@@ -156,3 +157,18 @@ def test_a_hook_that_always_fails_ends_in_quarantine_with_the_mail_kept(fetcher,
     assert row.outcome.kind is OutcomeKind.QUARANTINED
     assert bad.storage.intake_raw(row.id) == make_message(to=ADDRESS)
     assert bad.desk.tickets() == ()
+
+
+@pytest.mark.parametrize("error", [RecordNotFoundError, StaleWriteError, SessionLostError])
+def test_errors_of_ours_that_a_hook_raises_are_its_own(fetcher, mail_clock, error):
+    """A hook that raises an error of ours failed in its step, and its claim is not lost."""
+
+    def raises_ours(desk, tx):
+        if error is StaleWriteError:
+            raise StaleWriteError("of another storage", expected=1, found=2)
+        raise error("of another storage")
+
+    [converted] = fetcher(raises_ours).run("help").converted
+    assert (converted.failure.step, converted.failure.error_type) == ("open_ticket", error.__name__)
+    mail_clock.advance(seconds=3600)
+    assert fetcher(None).run("help").outcomes == {OutcomeKind.CREATED: 1}

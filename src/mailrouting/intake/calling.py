@@ -6,51 +6,59 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import PurePath
 
-from mailrouting.errors import HookError, MailroutingError
+from mailrouting.errors import (
+    HookError,
+    MailroutingError,
+    StorageUnavailableError,
+    TransactionMisuseError,
+)
 
-__all__ = ["calling", "hook_error", "ours", "storable"]
+__all__ = ["HOOK_MAY_SAY", "calling", "hook_error", "ours", "storable"]
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _LONGEST_TEXT = 500
 
 
+HOOK_MAY_SAY = (HookError, StorageUnavailableError, TransactionMisuseError)
+"""Errors of ours that mean the same when a hook raises them. A `StaleWriteError` of its own, say,
+does not mean that the mail's claim is lost."""
+
+
 @contextmanager
-def calling(hook: str) -> Generator[None]:
-    """Call a host's hook inside: what it raises leaves as `HookError`, errors of ours as they are."""
+def calling(
+    hook: str, *, may_say: tuple[type[MailroutingError], ...] = HOOK_MAY_SAY
+) -> Generator[None]:
+    """Call a host's hook inside: what it raises leaves as `HookError`.
+
+    Args:
+        hook: Its name.
+        may_say: Errors that leave as they are.
+    """
     try:
         yield
-    except MailroutingError:
+    except may_say:
         raise
     except Exception as error:
         raise hook_error(hook, error) from error
 
 
-def hook_error(hook: str, error: Exception) -> MailroutingError:
-    """Return what a hook raised as ours: its own kind when it is ours already."""
-    return _wrapped(
-        error,
-        HookError(
-            f"{hook} raised {type(error).__name__}{_place(error)}",
-            hook=hook,
-            hint="See the error's cause; the mail is kept and tried again.",
-        ),
+def hook_error(hook: str, error: Exception) -> HookError:
+    """Return what a hook raised as ours."""
+    return HookError(
+        f"{hook} raised {type(error).__name__}{_place(error)}",
+        hook=hook,
+        hint="See the error's cause; the mail is kept and tried again.",
     )
 
 
 def ours(error: Exception) -> MailroutingError:
     """Return what nobody should have raised: a fault of ours or of a storage adapter."""
-    return _wrapped(
-        error,
-        MailroutingError(
-            f"unexpected {type(error).__name__}{_place(error)}",
-            hint="This is a fault of mailrouting or of the storage: report it with its cause.",
-        ),
-    )
-
-
-def _wrapped(error: Exception, wrapper: MailroutingError) -> MailroutingError:
     if isinstance(error, MailroutingError):
         return error
+    wrapper = MailroutingError(
+        f"unexpected {type(error).__name__}{_place(error)}",
+        hint="This is a fault of mailrouting or of the storage: report it with its cause.",
+    )
     wrapper.__cause__ = error
     return wrapper
 

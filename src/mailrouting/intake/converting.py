@@ -149,10 +149,12 @@ class Converter(Generic[Tx]):
             nonlocal hook
             written = earlier
             if draft is not None and written is None:
-                written = _checked(self._write(draft, decision, tx), hook)
+                with calling(hook):
+                    written = _checked(self._write(draft, decision, tx), hook)
             if decision.action is Action.BOUNCE and decision.ticket is not None:
                 hook = "record_bounces"
-                self._record_bounces(message, tx)
+                with calling(hook):
+                    self._record_bounces(message, tx)
             return conclusion(message, decision, written)
 
         try:

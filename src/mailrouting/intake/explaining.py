@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar, cast
 import attrs
 
 from mailrouting.directory import Directory
-from mailrouting.errors import HookError
+from mailrouting.errors import HookError, MailroutingError
 from mailrouting.hooks import HelpDesk, Rule, RuleContext
 from mailrouting.intake.abilities import finds_by_number, knows_people
 from mailrouting.intake.calling import calling, storable
@@ -80,7 +80,7 @@ def explain(
         StorageError: `threads` could not be asked.
     """
     policy = policy or RoutingPolicy()
-    with calling("read"):
+    with calling("read", may_say=(MailroutingError,)):
         message = reader(raw, limits=limits or ReadingLimits(), helpers=helpers)
     is_report = message.kind in (Kind.BOUNCE, Kind.DELIVERY_NOTICE)
     ids = bounce_ids(message)

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from mailrouting.accounts import EmailAccount, FirstRunKind, InboundSettings
+from mailrouting.errors import MailroutingError
 from mailrouting.intake.calling import calling
 from mailrouting.intake.collecting import cutoff
 from mailrouting.intake.numbering import arrivals
@@ -25,7 +26,7 @@ def preview(
     """
     before = cutoff(inbound.first_run, now)
     total = older = 0
-    with calling("open_session"):
+    with calling("open_session", may_say=(MailroutingError,)):
         session = open_session(account)
     try:
         session.open_folder(inbound.folder, writable=False)

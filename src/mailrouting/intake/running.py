@@ -199,7 +199,7 @@ class AccountRun(Generic[Tx]):
         kept = self.kept.take(self.inbound) if self.kept else None
         if kept is not None:
             return kept, True
-        with calling("open_session"):
+        with calling("open_session", may_say=(MailroutingError,)):
             return self.open_session(self.account), False
 
     def _leave(self, session: MailSession, progress: Progress, *, is_whole: bool) -> None:
