@@ -7,10 +7,10 @@ FUZZ_SECONDS ?= 600
 SERVER_PACKAGES := dovecot-imapd dovecot-pop3d postfix strace
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash check format docs bench bench-fetch bench-turns bench-pop3 bench-memory bench-store fuzz servers clean
+.PHONY: help demo test crash check format docs bench bench-fetch bench-turns bench-pop3 bench-many bench-memory bench-store fuzz servers clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -108,6 +108,9 @@ bench-fetch: $(VENV)/.bench ## fetch from a local Dovecot beside imap-tools and 
 
 bench-pop3: $(VENV)/.bench ## fetch by POP3 over a slow line beside poplib; count the turns
 	@$(BIN)/python bench/bench_pop3.py
+
+bench-many: $(VENV)/.bench ## run 200 mailboxes over TLS at 50 ms beside a raw client; sweep 1,000 idle ones
+	@$(BIN)/python bench/bench_many.py
 
 bench-store: $(VENV)/.dev ## time the SQLite store beside bare sqlite3, on tmpfs and on disk
 	@$(BIN)/python bench/bench_store.py

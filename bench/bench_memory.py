@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench_turns import Bench, dovecot, fetcher
+from bench_turns import Bench, Reached, dovecot, fetcher
 
 from mails import large, small
 
@@ -64,30 +64,22 @@ def _weighed(bench: Bench, mails: list[bytes]) -> tuple[float, float]:
     return float(base), float(peak)
 
 
-class _Reached:
-    """Be as much of a `Bench` as `fetcher` looks at."""
-
-    def __init__(self, ca_file: str) -> None:
-        from mailrouting.connect import tls_context
-
-        self.tls = tls_context(ca_file)
-
-
 def _weigh(name: str, empty: str, port: str, ca_file: str, folder: str) -> None:
-    reached = _Reached(ca_file)
+    reached = Reached(ca_file)
     first = fetcher(reached, empty, int(port), Path(folder))
     assert first.run("help").error is None
     fetching = fetcher(reached, name, int(port), Path(folder))
     gc.collect()
-    base = _kilobytes("VmRSS")
+    base = kilobytes("VmRSS")
     RESET.write_text("5")  # the peak begins anew
     report = fetching.run("help")
     if report.error is not None or report.stored != report.acknowledged or not report.stored:
         raise SystemExit(str(report))
-    print(base / 1024, _kilobytes("VmHWM") / 1024)
+    print(base / 1024, kilobytes("VmHWM") / 1024)
 
 
-def _kilobytes(name: str) -> int:
+def kilobytes(name: str) -> int:
+    """Return a line of this process's status: VmRSS, VmHWM."""
     (line,) = [line for line in STATUS.read_text().splitlines() if line.startswith(name)]
     return int(line.split()[1])
 

@@ -55,27 +55,36 @@ def main() -> None:
 
 
 @contextmanager
-def dovecot() -> Iterator[object]:
-    """Run the tests' Dovecot."""
+def dovecot(settings: str = "") -> Iterator[Any]:
+    """Run the tests' Dovecot, perhaps with further settings."""
     import dovecot as servers
 
     program = servers.find_dovecot()
     if program is None:
         raise SystemExit("Dovecot is not installed: make servers")
     memory = Path("/dev/shm")  # noqa: S108 - where a bench keeps what it measures
-    with servers.running(program, folder=memory if memory.is_dir() else None) as one:
+    with servers.running(
+        program, folder=memory if memory.is_dir() else None, settings=settings
+    ) as one:
         yield one
 
 
-class Bench:
+class Reached:
+    """Hold the client's TLS context: as much of a `Bench` as another process needs."""
+
+    def __init__(self, ca_file: str) -> None:
+        from mailrouting.connect import tls_context
+
+        self.tls = tls_context(ca_file)
+
+
+class Bench(Reached):
     """Hold the server and the client's TLS context."""
 
     def __init__(self, server: Any, round_trip: float) -> None:
-        from mailrouting.connect import tls_context
-
+        super().__init__(server.ca_file)
         self.server = server
         self.round_trip = round_trip
-        self.tls = tls_context(server.ca_file)
 
     def mailbox(self, mails: list[bytes]) -> str:
         """Fill a new mailbox; return its name."""
@@ -97,7 +106,7 @@ class Bench:
             return time.perf_counter() - started, proxy.turns
 
 
-def fetcher(bench: Bench, name: str, port: int, folder: Path, *, move: bool = True) -> Any:
+def fetcher(bench: Reached, name: str, port: int, folder: Path, *, move: bool = True) -> Any:
     """Return our fetcher for a mailbox, its store and its desk on disk."""
     from mailrouting.accounts import (
         AfterFetch,
@@ -136,7 +145,7 @@ def fetcher(bench: Bench, name: str, port: int, folder: Path, *, move: bool = Tr
     )
 
 
-def with_floor(bench: Bench, name: str, port: int, count: int) -> None:
+def with_floor(bench: Reached, name: str, port: int, count: int) -> None:
     """Fetch all and move it in two flights."""
     with (
         socket.create_connection((HOST, port)) as plain,

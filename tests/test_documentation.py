@@ -49,6 +49,17 @@ def test_files_that_are_linked_exist(page):
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def test_every_make_target_is_in_contributing():
+    """Whoever looks for what to run finds all there is, and nothing that is gone."""
+    targets = re.findall(
+        r"^([a-z0-9-]+):.*## ", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE
+    )
+    shown = re.findall(
+        r"^\$ make ([a-z0-9-]+)", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert sorted(shown) == sorted({*targets} - {"help"})
+
+
 def test_the_readme_is_short_and_shows_code_soon():
     """A stranger sees code on the first screen and reaches the end in minutes."""
     lines = (ROOT / "README.md").read_text("utf-8").splitlines()

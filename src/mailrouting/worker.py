@@ -8,8 +8,8 @@ many, share the accounts of one storage: leases keep them apart.
 
 import logging
 import queue
-from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
@@ -77,7 +77,8 @@ class WorkerLimits:
         look_seconds: How often configuration and healths are read again: so late an account may
             run, and pushed mail be converted.
         stop_seconds: How long a stop waits for what is at work.
-        kept: Connections that stay open between runs, where the server can keep them.
+        kept: Connections that stay open between runs, where the server can keep them. Of more
+            accounts than that, the others log in anew for each poll.
 
     Raises:
         ConfigurationError: A number is not above 0.
@@ -133,7 +134,7 @@ class Worker(Generic[Tx]):
         self._resting: dict[str, datetime] = {}
         self._hosts: dict[str, str] = {}
         self._jobs: dict[Job, str] = {}
-        self._kept: OrderedDict[str, KeptSession] = OrderedDict()
+        self._kept: dict[str, KeptSession] = {}
 
     def stop(self) -> None:
         """Ask `run` to end: mails in hand are finished, leases given back, nothing is begun."""
@@ -157,7 +158,6 @@ class Worker(Generic[Tx]):
             while not self._is_to_stop():
                 self._look(pool)
                 self._start(pool)
-                self._make_room(pool, self._limits.kept)
                 self._await(self._look_at, most=self._limits.look_seconds)
             return self._finish(pool)
         finally:
@@ -197,6 +197,8 @@ class Worker(Generic[Tx]):
             and (account := self._directory.find_account(name)) is not None
             and account.mailbox is not None
         ]
+        # Those are paused, disabled, removed or put off: others may have their places.
+        self._part(pool, self._kept.keys() - busy - {name for name, _ in self._ready})
         if _CONVERSION not in at_work:
             self._convert(pool, exclude={*at_work, *(name for name, _ in self._ready)})
 
@@ -231,20 +233,17 @@ class Worker(Generic[Tx]):
         self._ready = held
 
     def _kept_for(self, name: str) -> KeptSession | None:
-        """Return what holds the account's connection; the one that ran longest ago makes room."""
-        if not self._limits.kept:
+        """Return what holds the account's connection; None while all places are taken."""
+        # Whoever has a place keeps it. Did the one that ran longest ago give way, no sweep of more
+        # accounts than places would find a connection open.
+        if name not in self._kept and len(self._kept) >= self._limits.kept:
             return None
-        kept = self._kept.pop(name, None) or KeptSession()
-        self._kept[name] = kept
-        return kept
+        return self._kept.setdefault(name, KeptSession())
 
-    def _make_room(self, pool: Executor, most: int) -> None:
-        """Close connections beyond so many; not in this thread, for a server may be slow to part."""
-        for name in tuple(self._kept):
-            if len(self._kept) <= most:
-                return
-            if name not in self._hosts:
-                self._submit(pool, _PARTING, self._kept.pop(name).close)
+    def _part(self, pool: Executor, names: Iterable[str]) -> None:
+        """Close connections; not in this thread, for a server may be slow to part."""
+        for name in names:
+            self._submit(pool, _PARTING, self._kept.pop(name).close)
 
     def _run_account(self, name: str, kept: KeptSession | None) -> FetchReport:
         try:
@@ -281,6 +280,8 @@ class Worker(Generic[Tx]):
             if error is not None:
                 _log.warning("%s: %s", name, _our(error))
             return
+        if name in self._kept and not self._kept[name].is_open:
+            del self._kept[name]
         report = self._blame(name, error) if error else job.result()
         assert report is not None
         self._resting[name] = self._now() + self._rest_of(name, report)
@@ -319,10 +320,10 @@ class Worker(Generic[Tx]):
 
     def _finish(self, pool: Executor) -> tuple[str, ...]:
         until = self._now() + timedelta(seconds=self._limits.stop_seconds)
-        self._make_room(pool, 0)
+        self._part(pool, self._kept.keys() - self._hosts.keys())
         while self._jobs and self._now() < until:
             self._await(until, most=self._limits.stop_seconds)
-            self._make_room(pool, 0)  # what those had that were at work
+            self._part(pool, self._kept.keys() - self._hosts.keys())  # which were at work
         return tuple(sorted({*self._jobs.values()} - {_PARTING}))
 
 

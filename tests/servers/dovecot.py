@@ -55,6 +55,7 @@ service pop3-login {{
     port = {pop3_tls_port}
   }}
 }}
+!include_try {root}/more.conf
 """
 
 # The master users' passdb comes first: it proves the agent, and the next one that the shared
@@ -345,12 +346,16 @@ def _start(program, root, ports):
 
 
 @contextlib.contextmanager
-def running(program, *, folder=None):
-    """Run a Dovecot of its own, with its files in a new folder there; stop and remove it."""
+def running(program, *, folder=None, settings=""):
+    """Run a Dovecot of its own, with its files in a new folder there; stop and remove it.
+
+    `settings` are lines of its configuration that the tests' own says nothing about.
+    """
     # Not under pytest's own folder: nobody but us may enter that, and mail is kept by nobody.
     root = Path(tempfile.mkdtemp(prefix="mr-dovecot-", dir=folder))
     root.chmod(0o755)
     _write_certificates(root)
+    (root / "more.conf").write_text(settings)
     server, log = None, []
     for _ in range(_TRIES):
         server, log = _start(program, root, {name: _free_port() for name in _PORTS})

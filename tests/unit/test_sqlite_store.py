@@ -533,6 +533,33 @@ def test_a_numbering_that_stayed_is_opened_without_the_write_lock(path, storage)
     assert again == attrs.evolve(opened, is_new=False)
 
 
+def test_threads_of_one_storage_wait_in_turn(path):
+    """A thread that waits for another's hook waits so long at most, and is told that it is busy."""
+    with SqliteStorage(path, busy_timeout_seconds=0.05) as storage:
+        put(storage)
+        (claimed,) = claim(storage)
+        refused = []
+
+        def write_too():
+            with pytest.raises(StorageUnavailableError) as caught:
+                put(storage, 2)
+            refused.append((caught.value.__cause__, caught.value.hint))
+
+        def write(tx):
+            thread = threading.Thread(target=write_too)
+            thread.start()
+            thread.join()
+            return CONCLUSION
+
+        storage.conclude(claimed, write)
+        # By our own word: SQLite, which would let it starve, was not asked.
+        assert refused == [
+            (None, "Look for a long write transaction, or raise busy_timeout_seconds.")
+        ]
+        put(storage, 2)
+        assert len(claim(storage)) == 1
+
+
 def test_full_disk(storage):
     """A disk without room is unavailable; nothing of the batch stays, and later it goes on."""
     raw = b"x" * 10**6

@@ -6,11 +6,13 @@ import threading
 from collections import Counter, deque
 from concurrent.futures import Executor, Future
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
 from mailrouting.accounts import ArrivesIn, EmailAccount, Endpoint
 from mailrouting.addresses import NamedAddress
+from mailrouting.auth import MailProtocol
 from mailrouting.errors import ConfigurationError, ConnectError, StorageUnavailableError
 from mailrouting.fetch import RunStatus
 from mailrouting.health import HealthState
@@ -487,13 +489,37 @@ def test_a_connection_is_kept_and_asked_once_a_poll(bench):
 
 
 def test_so_many_connections_are_kept_and_no_more(world):
-    """The account that ran longest ago makes room; at the end all are closed."""
+    """Two accounts are asked on the connection that they have, each time; the others log in anew."""
     bench = Bench(world, kept=2)
     for number in range(5):
         world.add(f"a{number}")
-    bench.run(seconds=2)
+    bench.run(seconds=1000)
     verbs = Counter(world.verbs())
-    assert (verbs["LOGIN"], verbs["LOGOUT"]) == (5, 5)
+    assert (verbs["LOGIN"], verbs["NOOP"], verbs["LOGOUT"]) == (2 + 3 * 4, 2 * 3, 2 + 3 * 4)
+
+
+def test_an_account_that_is_left_alone_gives_its_place_to_another(world):
+    """While it is paused its connection is closed, and the next account's stays open."""
+    bench = Bench(world, kept=1)
+    for name in ("a", "b"):
+        world.add(name)
+    began = world.clock()
+    pause = partial(world.storage.pause, "a", because="moves", now=began)
+    bench.inbox.at.append((began + timedelta(seconds=100), pause))
+    bench.run(seconds=1000)
+    assert bench.ran == {"a": 1, "b": 4}
+    verbs = Counter(world.verbs())
+    # Both at first, b anew with its second poll, and then it is asked.
+    assert (verbs["LOGIN"], verbs["NOOP"], verbs["LOGOUT"]) == (3, 2, 3)
+
+
+def test_an_account_whose_connection_cannot_be_kept_takes_no_place(world):
+    """A POP3 session ends with its poll: the place is for those that can use it."""
+    bench = Bench(world, threads=1, per_host=1, kept=1)
+    world.add("a", protocol=MailProtocol.POP3)
+    world.add("b")
+    bench.run(seconds=1000)
+    assert Counter(world.verbs())["NOOP"] == 3
 
 
 def test_keeping_may_be_switched_off(world):

@@ -22,6 +22,11 @@ class KeptSession:
     _inbound: InboundSettings | None = attrs.field(default=None, init=False)
     _is_settled: bool = attrs.field(default=False, init=False)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a connection is held; between runs."""
+        return self._session is not None
+
     def has_nothing_new(self, inbound: InboundSettings) -> bool:
         """Ask the server, when nothing was left to do; False when that cannot be said."""
         if self._session is None or not self._is_settled or self._inbound != inbound:

@@ -107,6 +107,7 @@ class SqliteExecutor:
         self._busy_timeout_seconds = busy_timeout_seconds
         self._local = threading.local()
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
         self._handles: set[weakref.ref[_Handle]] = set()
         self._forked_inside: tuple[_Handle, ...] = ()
         self._closed = False
@@ -203,7 +204,7 @@ class SqliteExecutor:
 
     def after_fork_in_child(self) -> None:
         """Go on in the child, which has one thread; refuse if it was born inside a transaction."""
-        self._lock = threading.Lock()
+        self._lock, self._turn = threading.Lock(), threading.Lock()
         # Kept, because not even closing them is safe here.
         self._forked_inside = tuple(handle for handle in self._alive() if handle.close.alive)
 
@@ -258,11 +259,13 @@ class SqliteExecutor:
     @contextmanager
     def begin(self) -> Generator[None]:
         handle = self._hold()
+        has_turn = False
         try:
             connection = handle.connection
             if connection.guard is not None:
                 connection.guard.refuse("changed the storage that is storing its outcome")
                 raise connection.guard.misuse()
+            has_turn = self._await_turn()
             self._begin(handle)
             handle.begun, handle.has_written = True, False
             try:
@@ -280,7 +283,17 @@ class SqliteExecutor:
                 if handle.close.alive and not connection.is_left_clean():
                     handle.close()
         finally:
+            if has_turn:
+                self._turn.release()
             handle.lock.release()
+
+    def _await_turn(self) -> bool:
+        """Wait among our own threads: SQLite waits by looking now and then, and one may starve."""
+        if self._turn.acquire(timeout=max(0.0, self._busy_timeout_seconds)):
+            return True
+        raise StorageUnavailableError(
+            "SQLite is busy or away: other threads write", hint=_AWAY[sqlite3.SQLITE_BUSY]
+        )
 
     def _begin(self, handle: _Handle) -> None:
         try:
