@@ -1,6 +1,7 @@
 """Make what the documentation says of the source from the source.
 
-- `errors`: a table of every error; `obligations module.Class`: what a protocol promises.
+- `errors`: a table of every error; `obligations module.Class`: what a protocol promises; `levels`: which of
+  that the storage kit tests on which level.
 - A name is linked to the front door that documents it, wherever it is defined.
 - Names of Python itself stay without a link: a build asks no other site for its inventory.
 """
@@ -11,7 +12,7 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from docutils import nodes
@@ -21,6 +22,9 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
 from mailrouting import errors
+from mailrouting.testing._kit_levels import Level, level_of, obligations_of, previewed_until
+from mailrouting.testing._kit_report import kit_tests, spans
+from mailrouting.testing.conformance import StorageConformance
 
 _NUMBERED = re.compile(r" +(?P<number>[A-Z]\d+)\. (?P<text>.*)")
 _CODE = re.compile(r"(?<!`)(`{1,2})(?!`)([^`]+)\1(?!`)(?=(\w?))")
@@ -100,10 +104,14 @@ class Errors(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         rows = ["Class", "Is a", "What it does", "Retry", "Evidence"], *_error_rows()
-        lines = [".. list-table::", "   :header-rows: 1", ""]
-        for row in rows:
-            lines += [f"   {'* -' if cell is row[0] else '  -'} {cell}" for cell in row]
-        return self.parse_text_to_nodes("\n".join(lines))
+        return self.parse_text_to_nodes(_table(rows))
+
+
+def _table(rows: Iterable[list[str]]) -> str:
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in rows:
+        lines += [f"   {'  -' if number else '* -'} {cell}" for number, cell in enumerate(row)]
+    return "\n".join(lines)
 
 
 def _error_rows() -> Iterator[list[str]]:
@@ -135,10 +143,33 @@ class Obligations(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines[start:]))
 
 
+class Levels(SphinxDirective):
+    """Show which obligations the storage kit tests on which level, and which are a preview."""
+
+    def run(self) -> list[nodes.Node]:
+        return self.parse_text_to_nodes(_table([["Level", "For", "Tests of"], *_level_rows()]))
+
+
+def _level_rows() -> Iterator[list[str]]:
+    tests = kit_tests(StorageConformance).values()
+    binding = [test for test in tests if previewed_until(test) is None]
+    for level in Level:
+        own = [test for test in binding if level_of(test) is level]
+        yield [f"{level}: `{level.name}`", level.meaning, _numbers_of(own)]
+    for until in sorted({previewed_until(test) or "" for test in tests} - {""}):
+        coming = [test for test in tests if previewed_until(test) == until]
+        yield ["preview", f"binding from {until} on", _numbers_of(coming)]
+
+
+def _numbers_of(tests: Iterable[object]) -> str:
+    return spans({number for test in tests for number in obligations_of(test)})
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect all of it."""
     docstrings = Docstrings()
     app.add_directive("errors", Errors)
+    app.add_directive("levels", Levels)
     app.add_directive("obligations", Obligations)
     app.connect("autodoc-process-docstring", docstrings.before, priority=400)
     app.connect("autodoc-process-docstring", docstrings.after, priority=600)

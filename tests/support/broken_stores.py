@@ -637,6 +637,13 @@ class KeepsAsciiOnly(MemoryAccounts):
         return super().save(changed, expected_version=expected_version)
 
 
+class AsksForSoManyAtMost(SqliteStorage):
+    """More ids than one statement takes are cut, not asked for in pieces."""
+
+    def positions(self, mailbox, generation, uids):
+        return super().positions(mailbox, generation, list(uids)[:32_766])
+
+
 TWINS = (
     ("S1", GivesALeaseTwice, "test_one_lease_at_a_time"),
     ("S1", LooksBeforeItLeases, "test_leasing_at_once"),
@@ -701,6 +708,7 @@ TWINS = (
     ("S30", GivesBackLostClaims, "test_lost_claims_given_back"),
     ("S30", KeepsAttemptsGivenBack, "test_claims_given_back"),
     ("S31", KnowsDeliveriesOfAll, "test_known_deliveries"),
+    ("S32", AsksForSoManyAtMost, "test_any_number_of_ids"),
 )
 """Obligation, an adapter that breaks it, and the test of the kit that must catch it."""
 

@@ -93,6 +93,8 @@ class Storage(MailboxStorage, IntakeStorage[Tx_co], UpkeepStorage, Protocol[Tx_c
         S30. `intake_give_back` frees claims, gives their attempts back, and changes nothing else:
             the rows are due at once. One that is lost stays as it is, and is no error.
         S31. `known_deliveries` compares rows of the account with identities of the present recipe.
+        S32. Any number of ids may be asked about or told at once, whatever a database takes in one
+            statement. (A preview, binding from 0.2 on.)
     """
 
     @property

@@ -28,6 +28,8 @@ from mailrouting.records import (
     Unacknowledged,
 )
 from mailrouting.storage import Capability, Storage
+from mailrouting.testing._kit_levels import Level, level_of, obligations_of, previewed_until
+from mailrouting.testing._kit_report import NOT_DECLARED, PROPERTY, KitRun
 
 __all__ = [
     "ACCOUNT",
@@ -251,6 +253,7 @@ def check_opener(kit: type) -> None:
 class StorageKit:
     """Hold the author's hooks and what the kit's tests share."""
 
+    level: ClassVar[int] = Level.WHOLE
     known_gaps: ClassVar[dict[str, str]] = {}
     model_examples: ClassVar[int] = 30
 
@@ -280,6 +283,29 @@ class StorageKit:
         assert isinstance(rows, _Rows), f"override host_words for {type(tx).__name__}"
         return [word for (word,) in rows.fetchall()]
 
+    @pytest.fixture(autouse=True)
+    def _held_to_its_level(self, request: pytest.FixtureRequest) -> None:
+        """Say who runs which test; pass over what is above the level, and let a preview fail."""
+        test = request.function
+        level, until = level_of(test), previewed_until(test)
+        is_above = level > self.level
+        run = KitRun(
+            kit=type(self).__name__,
+            level=self.level,
+            obligations=obligations_of(test),
+            until=until,
+            is_above=is_above,
+        )
+        request.node.user_properties.append((PROPERTY, run.as_text()))
+        if is_above:
+            pytest.skip(
+                f"not tried: it is of level {level} ({level.meaning}), and {type(self).__name__} "
+                f"declares level {self.level}"
+            )
+        if until is not None:
+            reason = f"a preview, binding from {until} on"
+            request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
+
     @pytest.fixture
     def storage(self, tmp_path: Path) -> Generator[Storage[object]]:
         """Open fresh data, and close it."""
@@ -291,7 +317,7 @@ class StorageKit:
         """Skip the test unless the adapter declares this."""
         if capability not in storage.capabilities:
             pytest.skip(
-                f"{type(storage).__name__} does not declare {capability.name} ({capability.value})"
+                f"{type(storage).__name__} {NOT_DECLARED} {capability.name} ({capability.value})"
             )
 
     def words(self, storage: Storage[object]) -> list[str]:

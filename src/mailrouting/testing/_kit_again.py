@@ -35,6 +35,7 @@ from mailrouting.testing._kit import (
     pushed,
     put,
 )
+from mailrouting.testing._kit_levels import Level, of_level
 
 __all__ = ["AgainObligations"]
 
@@ -61,6 +62,7 @@ def _all(storage: Storage[object], *, now_seconds: float, limit: int, most: int)
     )
 
 
+@of_level(Level.WHOLE)
 class AgainObligations(StorageKit):
     """Hold the adapter to what it promises about things that come again."""
 
@@ -87,6 +89,7 @@ class AgainObligations(StorageKit):
             stream = storage.stream_open(held, uidvalidity=8, uidnext=30, renumbered=True)
             assert stream.first_uidnext == 30, "S20: a renumbering has its own first uidnext"  # noqa: PLR2004 - as told
 
+    @of_level(Level.ONE_WORKER)
     def test_latest_positions(self, storage: Storage[object]) -> None:
         """S21: the highest UIDs by number come first, with the identity of their mail."""
         held = opened(storage)
@@ -98,6 +101,7 @@ class AgainObligations(StorageKit):
         )
         assert storage.latest_positions(MAILBOX, 2, limit=3) == (), "S21: only that generation"
 
+    @of_level(Level.ONE_WORKER)
     def test_latest_positions_of_pop3(self, storage: Storage[object]) -> None:
         """S21: POP3's unique-ids have no order: what was stored last comes first."""
         held = opened(storage, _POP3)
@@ -191,6 +195,7 @@ class AgainObligations(StorageKit):
             "S8: an outcome that wrote for the host is for ever"
         )
 
+    @of_level(Level.MANY_WORKERS)
     def test_tried_mail_is_claimed_alone(self, storage: Storage[object]) -> None:
         """S24: a mail that its worker died of is claimed alone, so that it takes no other along."""
         ids = [result.intake_id for result in put(storage, 1, 2, 3, 4)]
@@ -205,6 +210,7 @@ class AgainObligations(StorageKit):
             "S24: a row that was tried must be claimed alone, in its place"
         )
 
+    @of_level(Level.ONE_WORKER)
     def test_quarantined_rows_are_told(self, storage: Storage[object]) -> None:
         """S6: the claim that quarantines a row tells it, and takes what is behind it."""
         worn, fresh = (result.intake_id for result in put(storage, 1, 2))
@@ -216,6 +222,7 @@ class AgainObligations(StorageKit):
         assert [claimed.row.id for claimed in found.claimed] == [fresh], "S6: others are claimed"
         assert _all(storage, now_seconds=61, limit=1, most=1) == Claims(), "S6: told once"
 
+    @of_level(Level.MANY_WORKERS)
     def test_a_lease_from_the_future(self, storage: Storage[object]) -> None:
         """S25: a lease made by a clock far ahead has ended; a little ahead it holds."""
         for ahead, is_void in ((_HOUR - 1, False), (_HOUR + 1, True)):
@@ -226,12 +233,14 @@ class AgainObligations(StorageKit):
             )
             storage.abandon("worker")
 
+    @of_level(Level.MANY_WORKERS)
     def test_a_lease_renewed_from_the_future(self, storage: Storage[object]) -> None:
         """S25: a lease renewed by a clock far ahead has ended."""
         storage.lease_renew(lease(storage), ttl_seconds=60, now=at(10 * _HOUR))
         taken = storage.lease_acquire(MAILBOX, owner="next", ttl_seconds=60, now=at(1))
         assert taken is not None, "S25: a lease renewed far ahead keeps the mailbox"
 
+    @of_level(Level.MANY_WORKERS)
     def test_a_claim_from_the_future(self, storage: Storage[object]) -> None:
         """S25: a claim made by a clock far ahead has ended; a little ahead it holds."""
         put(storage, 1)
@@ -240,6 +249,7 @@ class AgainObligations(StorageKit):
         claim_one(storage, now=at(3 * _HOUR))
         claim_one(storage)
 
+    @of_level(Level.MANY_WORKERS)
     def test_a_wait_into_the_far_future(self, storage: Storage[object]) -> None:
         """S25: a next attempt more than 25 hours away is due; one that is nearer is not."""
         storage.intake_put([pushed(1)], lease=None, now=NOW)

@@ -29,6 +29,7 @@ from mailrouting.testing._kit import (
     put,
     snapshot,
 )
+from mailrouting.testing._kit_levels import Level, of_level
 
 __all__ = ["ConcludeObligations"]
 
@@ -54,6 +55,7 @@ class _HookInterruptError(BaseException):
     """Be what ends a process."""
 
 
+@of_level(Level.ONE_WORKER)
 class ConcludeObligations(StorageKit):
     """Hold the adapter to what it promises about outcomes, threads and the host's rows."""
 
@@ -168,6 +170,7 @@ class ConcludeObligations(StorageKit):
         ), "S11: every record once, oldest first"
         assert storage.find_threads([]) == ()
 
+    @of_level(Level.MANY_WORKERS)
     def test_a_busy_storage(self, storage: Storage[object]) -> None:
         """S16, S17: a write beside a long `write` goes through or says that it is unavailable."""
         put(storage, 1)
@@ -197,6 +200,7 @@ class ConcludeObligations(StorageKit):
         )
         assert storage.intake_row(claimed.row.id).outcome is not None
 
+    @of_level(Level.MANY_WORKERS)
     @pytest.mark.parametrize("swallowed", [False, True], ids=["raised", "swallowed"])
     @pytest.mark.parametrize("how", ["commit", "rollback", "storage"])
     def test_misuse_is_stopped(

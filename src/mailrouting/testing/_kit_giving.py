@@ -1,4 +1,4 @@
-"""Test what intake needs beside the rest: claims given back, deliveries known: S30, S31."""
+"""Test what intake needs beside the rest: claims given back, deliveries known: S30 to S32."""
 
 import attrs
 
@@ -8,22 +8,30 @@ from mailrouting.storage import Storage
 from mailrouting.testing._kit import (
     ACCOUNT,
     FAILURE,
+    MAILBOX,
     NOW,
     StorageKit,
     at,
     claim,
     claim_one,
     conclusion,
+    lease,
     mail,
     must_raise,
     opened,
+    position,
     pushed,
     put,
 )
+from mailrouting.testing._kit_levels import Level, of_level, preview
 
 __all__ = ["GivingObligations"]
 
+_VERY_MANY = 70_000
+"""More than SQLite (32,766) and PostgreSQL (65,535) take as parameters of one statement."""
 
+
+@of_level(Level.ONE_WORKER)
 class GivingObligations(StorageKit):
     """Hold the adapter to what intake gives back and asks for."""
 
@@ -68,6 +76,7 @@ class GivingObligations(StorageKit):
             found = [one.row.id for one in claims.claimed]
             assert found == expected, f"S6: claimed {found} after {after}"
 
+    @of_level(Level.WHOLE)
     def test_known_deliveries(self, storage: Storage[object]) -> None:
         """S31: deliveries are known of the account that has them, and of no other."""
         put(storage, 1, 2)
@@ -78,6 +87,7 @@ class GivingObligations(StorageKit):
         assert storage.known_deliveries(ACCOUNT, []) == frozenset()
         assert storage.known_deliveries("other", asked) == frozenset(), "S31: of this account"
 
+    @of_level(Level.WHOLE)
     def test_known_deliveries_of_another_recipe(self, storage: Storage[object]) -> None:
         """S31: identities of another recipe are not compared."""
         other = pushed(1)
@@ -94,3 +104,23 @@ class GivingObligations(StorageKit):
         found = [row.is_backlog for row in storage.intake_rows()]
         assert found == [True, False], "S4: is_backlog came back changed"
         assert [one.row.is_backlog for one in claim(storage)] == [True, False]
+
+    @preview(until="0.2")
+    def test_any_number_of_ids(self, storage: Storage[object]) -> None:
+        """S32: more ids than a database takes in one statement are asked about, and told, at once."""
+        put(storage, 1, _VERY_MANY)
+        uids = [str(number) for number in range(1, _VERY_MANY + 1)]
+        assert {*storage.positions(MAILBOX, 1, uids)} == {"1", uids[-1]}, (
+            f"S32: {_VERY_MANY} positions were asked about, and two are known"
+        )
+        for claimed in claim(storage):
+            storage.conclude(claimed, lambda _: conclusion(_VERY_MANY))
+        ids = [f"{number}@example.org" for number in range(1, _VERY_MANY + 1)]
+        assert len(storage.find_threads(ids)) == 1, (
+            f"S32: {_VERY_MANY} Message-IDs were asked about, and one is known"
+        )
+        held = lease(storage)
+        storage.mark_acknowledged([position(int(uid)) for uid in uids], lease=held)
+        assert storage.unacknowledged(MAILBOX, limit=10, concluded_only=False) == (), (
+            f"S32: {_VERY_MANY} positions were acknowledged, and some stayed"
+        )

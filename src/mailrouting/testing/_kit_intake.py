@@ -38,6 +38,7 @@ from mailrouting.testing._kit import (
     put,
     snapshot,
 )
+from mailrouting.testing._kit_levels import Level, of_level
 
 __all__ = ["IntakeObligations"]
 
@@ -47,6 +48,7 @@ _RAWS = (b"", b"\0", b"a\0b\r\n\0", bytes(range(256)), b"\xff" * 100_000, "é\U0
 _ALIKE = ("a", "A", "á", "a\u0301", "a ", " a", "ａ", "\U0001d41a", "a%", "a_", "a'--", "")
 
 
+@of_level(Level.ONE_WORKER)
 class IntakeObligations(StorageKit):
     """Hold the adapter to what it promises about intake."""
 

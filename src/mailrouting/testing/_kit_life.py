@@ -30,6 +30,7 @@ from mailrouting.testing._kit import (
     put,
     snapshot,
 )
+from mailrouting.testing._kit_levels import Level, of_level
 from mailrouting.testing._reference import check_against_reference
 
 __all__ = ["LifeObligations"]
@@ -43,15 +44,18 @@ def _claim_all(storage: Storage[object]) -> Iterator[int]:
         yield claims[0].row.id
 
 
+@of_level(Level.MANY_WORKERS)
 class LifeObligations(StorageKit):
     """Hold the adapter to what it promises about its life."""
 
+    @of_level(Level.ONE_WORKER)
     def test_close_twice(self, tmp_path: Path) -> None:
         """S14: closing twice is closing once."""
         storage = self.opener(tmp_path)()
         storage.close()
         storage.close()
 
+    @of_level(Level.ONE_WORKER)
     def test_use_after_close(self, tmp_path: Path) -> None:
         """S14: use after close raises StorageUnavailableError."""
         with self.opener(tmp_path)() as storage:
@@ -80,6 +84,7 @@ class LifeObligations(StorageKit):
             ):
                 use()
 
+    @of_level(Level.ONE_WORKER)
     def test_clock_of_the_storage(self, storage: Storage[object]) -> None:
         """S6: without `now` the storage's own clock counts, and it runs with the world's."""
         held = storage.lease_acquire(MAILBOX, owner="worker", ttl_seconds=60)
@@ -244,6 +249,7 @@ class LifeObligations(StorageKit):
             )
             claimed = len(rows)
 
+    @of_level(Level.WHOLE)
     def test_against_the_reference(self, tmp_path: Path) -> None:
         """S3 to S11: whatever is done in whatever order, the adapter agrees with a small model."""
         runs = itertools.count()

@@ -23,6 +23,7 @@ from mailrouting.testing._kit import (
     put,
     snapshot,
 )
+from mailrouting.testing._kit_levels import Level, of_level
 
 __all__ = ["MailboxObligations"]
 
@@ -41,6 +42,7 @@ _GENERATIONS = (
 )
 
 
+@of_level(Level.ONE_WORKER)
 class MailboxObligations(StorageKit):
     """Hold the adapter to what it promises about mailboxes."""
 
@@ -111,6 +113,7 @@ class MailboxObligations(StorageKit):
                 write()
             assert snapshot(storage, 1, 2) == before, f"S2: {name} with a lost lease wrote"
 
+    @of_level(Level.MANY_WORKERS)
     def test_a_dead_worker_is_abandoned(self, storage: Storage[object]) -> None:
         """S19: what a worker holds comes free at once; it writes no more; others keep theirs."""
         held = opened(storage)

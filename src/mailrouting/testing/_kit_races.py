@@ -30,6 +30,7 @@ from mailrouting.testing._kit import (
     opened,
     pushed,
 )
+from mailrouting.testing._kit_levels import Level, of_level
 
 __all__ = ["RaceObligations"]
 
@@ -54,6 +55,7 @@ def _values(first: Ended, second: Ended, sentence: str) -> tuple[object, object]
     return first.value, second.value
 
 
+@of_level(Level.MANY_WORKERS)
 class RaceObligations(StorageKit):
     """Hold the adapter to what it promises when two do the same at once."""
 
@@ -199,6 +201,7 @@ class RaceObligations(StorageKit):
 
             race_at_each_line(make, adapter_folders(one))
 
+    @of_level(Level.WHOLE)
     def test_reopening_at_once(self, tmp_path: Path) -> None:
         """S23: paused before any line of reopening a row, it is reopened once."""
         with self._two(tmp_path) as (one, other, numbers):
@@ -223,6 +226,7 @@ class RaceObligations(StorageKit):
 
             race_at_each_line(make, adapter_folders(one))
 
+    @of_level(Level.WHOLE)
     def test_counting_at_once(self, tmp_path: Path) -> None:
         """S28: paused before any line of counting, two hits get two numbers."""
         with self._two(tmp_path) as (one, other, numbers):

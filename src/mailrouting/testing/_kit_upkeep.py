@@ -36,6 +36,7 @@ from mailrouting.testing._kit import (
     pushed,
     put,
 )
+from mailrouting.testing._kit_levels import Level, of_level
 
 __all__ = ["UpkeepObligations"]
 
@@ -47,9 +48,11 @@ def _large(account_id: str = ACCOUNT, *, raw: bytes | mmap.mmap = _LARGE) -> Int
     return IntakeMail(account_id=account_id, raw=raw, identity=identify(raw))
 
 
+@of_level(Level.WHOLE)
 class UpkeepObligations(StorageKit):
     """Hold the adapter to what it promises beside mailboxes and mail."""
 
+    @of_level(Level.ONE_WORKER)
     def test_large_mail_is_whole(self, tmp_path: Path) -> None:
         """S5: a large mail comes back byte for byte, given as bytes or as a memory map."""
         file = tmp_path / "large.eml"
@@ -68,6 +71,7 @@ class UpkeepObligations(StorageKit):
                 assert claimed.raw[:] == _LARGE, "S5: a large mail was claimed changed"
                 assert claimed.row.size == len(_LARGE)
 
+    @of_level(Level.MANY_WORKERS)
     def test_large_mail_survives(self, tmp_path: Path) -> None:
         """S15: a large mail is there when the data is opened again."""
         opener = self.opener(tmp_path)
@@ -78,6 +82,7 @@ class UpkeepObligations(StorageKit):
             claimed = claim_one(storage)
             assert claimed.raw[:] == _LARGE, "S15: a large mail was lost, or changed"
 
+    @of_level(Level.ONE_WORKER)
     def test_desk_health(self, storage: Storage[object]) -> None:
         """S26: a desk's health comes back as it was saved; the last one holds."""
         assert storage.desk_health("desk") is None
@@ -100,6 +105,7 @@ class UpkeepObligations(StorageKit):
             assert storage.desk_health("desk") == health, "S26: a desk's health came back changed"
         assert storage.desk_health("other") is None
 
+    @of_level(Level.ONE_WORKER)
     def test_pauses(self, tmp_path: Path) -> None:
         """S26: a pause is kept with its reason until it is taken back."""
         opener = self.opener(tmp_path)

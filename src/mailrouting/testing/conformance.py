@@ -14,6 +14,13 @@ again after closing, opens in other processes, and looks at what a killed one le
 adapter can do is read from its `capabilities`; tests of what it does not declare are skipped and
 say so.
 
+An adapter that is being written says how far it is, and is held to that much::
+
+    class TestMyStorage(StorageConformance):
+        level = Level.ONE_WORKER
+
+At the end of a run a line for each class says what was tried and what was not.
+
 A mail session's suite has one hook as well: an empty mailbox, and another client's hands on it::
 
     from mailrouting.testing.conformance import SessionConformance
@@ -37,6 +44,7 @@ try:
     from mailrouting.testing._kit_conclude import ConcludeObligations
     from mailrouting.testing._kit_giving import GivingObligations
     from mailrouting.testing._kit_intake import IntakeObligations
+    from mailrouting.testing._kit_levels import Level
     from mailrouting.testing._kit_life import LifeObligations
     from mailrouting.testing._kit_mailboxes import MailboxObligations
     from mailrouting.testing._kit_races import RaceObligations
@@ -64,6 +72,7 @@ __all__ = [
     "AccountStoreConformance",
     "CutsConnections",
     "FlagsMail",
+    "Level",
     "MailOnServer",
     "MailboxHands",
     "RecordsCommands",
@@ -89,6 +98,8 @@ class StorageConformance(
     `host_write` and `host_words` too. No test may be overridden.
 
     Attributes:
+        level: How much of it is there: tests of a higher `Level` are not run, and said to be not
+            tried. What the service runs on is whole, as it is when nothing is said.
         known_gaps: Tests that the adapter does not pass yet, each with the reason; a test that
             passes in spite of it fails, until its entry goes.
         model_examples: How many runs to compare with the reference model.
@@ -96,6 +107,11 @@ class StorageConformance(
 
     def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)
+        if cls.level not in [*Level]:
+            raise TypeError(
+                f"{cls.__name__}.level is {cls.level!r}, expected one of "
+                + ", ".join(f"Level.{level.name} ({level})" for level in Level)
+            )
         _refuse_overridden_tests(cls, StorageConformance)
         if cls.opener is StorageKit.opener:
             raise TypeError(
