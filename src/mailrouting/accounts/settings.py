@@ -319,7 +319,7 @@ class EmailAccount:
     """Hold one address of the help desk, with all that is configured for it.
 
     Attributes:
-        id: The host's name for it, 1 to 255 printable characters; it does not change.
+        id: The host's name for it, 1 to 255 printable characters; mail is known under it, so it stays.
         address: What people write to, and the name that they see.
         aliases: Further addresses whose mail arrives with it.
         inbound: Its own mailbox, or whose mailbox its mail arrives in, or None.

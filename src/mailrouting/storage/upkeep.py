@@ -38,9 +38,9 @@ class UpkeepStorage(Protocol):
         ...
 
     def pause(self, account_id: str, *, because: str, now: datetime | None = None) -> None:
-        """Note that an account is not to be fetched (S26).
+        """Note that an account's mailbox is not to be fetched from (S26).
 
-        Apart from health, because health's last writer wins.
+        What was taken in already, or is pushed, is converted all the same. Apart from health, because health's last writer wins.
         """
         ...
 
