@@ -226,8 +226,9 @@ class DovecotServer:
         )
 
     def cut(self, username):
-        """End a user's connections."""
+        """End a user's connections; `kick` alone does not wait until they are gone."""
         self._doveadm("kick", username)
+        assert any(not self.sessions(username) for _ in range(200)), "a session does not end"
 
     def renumber(self, username):
         """Give the INBOX a larger UIDVALIDITY."""

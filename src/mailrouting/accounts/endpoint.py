@@ -5,6 +5,7 @@ problem, not a guess; and nothing but the word `CLEARTEXT` (or `plain://`) turns
 """
 
 import enum
+import functools
 import ipaddress
 import re
 from collections.abc import Iterator
@@ -156,6 +157,7 @@ def _host(text: str) -> str | None:
     return name if len(name) <= _HOST_OCTETS and _HOST_NAME.fullmatch(name) else None
 
 
+@functools.lru_cache(maxsize=512)
 def _take_apart(text: str) -> _Typed | None:
     text = text.strip(" \t")
     if text.count(":") > 1 and (address := _host(text)):
