@@ -94,7 +94,9 @@ class Remainder:
             return self.has_failed
         if defect in _MET_LATE:
             return defect in self._all_defects()
-        return defect in self.defects or defect in _header_defects(self.header, self.people)
+        return defect in self.defects or (
+            defect in _OF_HEADER and defect in _header_defects(self.header, self.people)
+        )
 
     def _all_defects(self) -> tuple[Defect, ...]:
         for name in _READERS:
@@ -118,7 +120,19 @@ class Remainder:
             yield Defect.ADDRESS_LIMIT
 
 
+_OF_HEADER = frozenset(
+    {
+        Defect.NO_HEADER,
+        Defect.MISSING_FROM,
+        Defect.AMBIGUOUS_FROM,
+        Defect.ADDRESS_IN_NAME,
+        Defect.DUPLICATE_FIELD,
+    }
+)
+
+
 def _header_defects(header: HeaderBlock, people: People) -> Iterator[Defect]:
+    """Yield those of `_OF_HEADER` that the mail has."""
     if not header.names:
         yield Defect.NO_HEADER
     first = people.first(b"from")
