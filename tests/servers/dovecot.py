@@ -226,7 +226,8 @@ class DovecotServer:
         )
 
     def cut(self, username):
-        """End a user's connections; `kick` alone does not wait until they are gone."""
+        """End a user's connections: it notes them late, and does not wait until they are gone."""
+        assert any(self.sessions(username) for _ in range(200)), "nobody is there"
         self._doveadm("kick", username)
         assert any(not self.sessions(username) for _ in range(200)), "a session does not end"
 
