@@ -70,7 +70,11 @@ class Visit(Generic[Tx]):
         acknowledger = Acknowledger(
             session=self.session, storage=self.tools.storage, inbound=self.inbound
         )
-        self._settle(acknowledger, is_first=True)  # what an earlier run left
+        # What an earlier run left was converted before this connection was opened, and the lease is
+        # new: a poll that finds nothing need not write.
+        if acknowledger.is_awaited(self.progress.lease):
+            self._renew()
+            self._acknowledge(acknowledger)
         self._collector = collector = self._collecting(stream, status)
         untold = 0
         for batch in collector.batches():
@@ -180,9 +184,7 @@ class Visit(Generic[Tx]):
             what = f"{what}, tried anew"
         self._tell(Event.REAPPEARED, f"intake {row.id}: {what}")
 
-    def _settle(
-        self, acknowledger: Acknowledger, *, tells: bool = True, is_first: bool = False
-    ) -> None:
+    def _settle(self, acknowledger: Acknowledger, *, tells: bool = True) -> None:
         """Convert and acknowledge what is stored, in the order that the account wants.
 
         Not each batch is worth the round trips: without `tells`, what was converted is acknowledged
@@ -191,11 +193,9 @@ class Visit(Generic[Tx]):
         converts_first = self.inbound.acknowledge_when is AcknowledgeWhen.CONVERTED
         if converts_first:
             self.convert()
-        # The lease is new when the visit begins: an idle one need not write.
-        if not is_first or acknowledger.is_awaited(self.progress.lease):
-            self._renew()
-            if tells or not converts_first:
-                self._acknowledge(acknowledger)
+        self._renew()
+        if tells or not converts_first:
+            self._acknowledge(acknowledger)
         if not converts_first:
             self.convert()
 
