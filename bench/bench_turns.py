@@ -31,6 +31,7 @@ ROOT = Path(__file__).parent.parent
 sys.path += [str(ROOT / "tests" / "support"), str(ROOT / "tests" / "servers")]
 HOST = "127.0.0.1"
 PASSWORD = "dovecot-marker-5f1c"  # noqa: S105 - the test server's
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where a bench keeps what it measures
 NAMES = (f"bench{number}@turns.example" for number in itertools.count())
 
 
@@ -41,14 +42,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="rounds, 5 if not given")
     parser.add_argument("--milliseconds", type=int, default=50, help="round-trip time")
     parser.add_argument("--polls", type=int, default=200, help="idle polls to weigh")
+    parser.add_argument(
+        "--state", default=SHARED_MEMORY, type=Path, help="where the SQLite file is"
+    )
     parser.add_argument("--no-loop", action="store_true", help="leave out the slow loop")
     arguments = parser.parse_args()
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} cores, "
-        f"load {os.getloadavg()[0]:.1f}, TLS, {arguments.milliseconds} ms"
+        f"load {os.getloadavg()[0]:.1f}, TLS, {arguments.milliseconds} ms\n"
+        f"state in {arguments.state}, WAL, synchronous=FULL"
     )
     with dovecot() as server:
-        bench = Bench(server, arguments.milliseconds / 1000)
+        bench = Bench(server, arguments.milliseconds / 1000, arguments.state)
         _print_new(bench, arguments)
         _print_idle(bench, arguments)
         _print_cpu(bench, arguments.polls)
@@ -62,10 +67,8 @@ def dovecot(settings: str = "") -> Iterator[Any]:
     program = servers.find_dovecot()
     if program is None:
         raise SystemExit("Dovecot is not installed: make servers")
-    memory = Path("/dev/shm")  # noqa: S108 - where a bench keeps what it measures
-    with servers.running(
-        program, folder=memory if memory.is_dir() else None, settings=settings
-    ) as one:
+    memory = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
+    with servers.running(program, folder=memory, settings=settings) as one:
         yield one
 
 
@@ -81,8 +84,9 @@ class Reached:
 class Bench(Reached):
     """Hold the server and the client's TLS context."""
 
-    def __init__(self, server: Any, round_trip: float) -> None:
+    def __init__(self, server: Any, round_trip: float, state: Path | None = None) -> None:
         super().__init__(server.ca_file)
+        self.state = state
         self.server = server
         self.round_trip = round_trip
 
@@ -193,7 +197,7 @@ def _print_new(bench: Bench, arguments: argparse.Namespace) -> None:
     times: dict[str, list[tuple[float, int]]] = {"floor": [], "mailrouting": [], "loop": []}
 
     def ours(name: str, port: int, count: int) -> None:
-        with tempfile.TemporaryDirectory(prefix="mr-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="mr-bench-", dir=bench.state) as folder:
             fetching = fetcher(bench, name, port, Path(folder))
             report = fetching.run("help")
             if report.error is not None or report.acknowledged != count:
@@ -230,7 +234,7 @@ def _print_idle(bench: Bench, arguments: argparse.Namespace) -> None:
     print("\nNothing new: turns on a new TLS connection, through the fetcher")
     for what, mails in (("empty folder, moved", []), ("10 known mails, kept", small(10))):
         name = bench.mailbox(mails)
-        with tempfile.TemporaryDirectory(prefix="mr-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="mr-bench-", dir=bench.state) as folder:
             direct = fetcher(bench, name, bench.server.tls_port, Path(folder), move=not mails)
             assert direct.run("help").error is None
             direct.storage.close()
@@ -261,7 +265,7 @@ def _print_idle(bench: Bench, arguments: argparse.Namespace) -> None:
 
 
 def _session(bench: Bench, name: str, port: int) -> Any:
-    with tempfile.TemporaryDirectory(prefix="mr-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="mr-bench-", dir=bench.state) as folder:
         fetching = fetcher(bench, name, port, Path(folder))
         session = fetching.open_session(fetching.accounts.accounts[0])
         fetching.storage.close()
@@ -280,7 +284,7 @@ def _print_cpu(bench: Bench, polls: int) -> None:
         list(session.list_uids())
         session.close()
 
-    with tempfile.TemporaryDirectory(prefix="mr-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="mr-bench-", dir=bench.state) as folder:
         fetching = fetcher(bench, name, port, Path(folder))
         account = fetching.accounts.accounts[0]
 
