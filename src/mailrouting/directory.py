@@ -161,6 +161,18 @@ class Directory:
         >>> [problem.code for problem in Directory().problems(alone)]
         ['account-unknown']
         """
+        if account is not self.find_account(account.id):
+            return self._judged(account)
+        # Each poll asks for one of these, and nothing here ever changes.
+        if account.id not in self._known_problems:
+            self._known_problems[account.id] = self._judged(account)
+        return self._known_problems[account.id]
+
+    @functools.cached_property
+    def _known_problems(self) -> dict[str, tuple[Problem, ...]]:
+        return {}
+
+    def _judged(self, account: EmailAccount) -> tuple[Problem, ...]:
         return (
             *own_problems(account),
             *self._claims.problems(account),
