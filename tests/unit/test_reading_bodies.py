@@ -43,7 +43,12 @@ def html_text(source: str) -> str:
         (b"ks_c_5601-1987", "안녕".encode("cp949"), "안녕"),
         (b"x-sjis", "テスト".encode("cp932"), "テスト"),
         (b"iso-2022-jp", "テスト".encode("iso-2022-jp"), "テスト"),
+        (b"iso-2022-jp", b'\x1b$BF|K\\8l-!\x1b(B a\x1b$B-"!\n\x1b(I1\x1b(B', "日本語① a②?\nｱ"),
+        (b"iso-2022-jp", "日本語".encode("cp932") + b"\x1b$B-!", "日本語①"),
         (b"windows-1251", "привет".encode("cp1251"), "привет"),
+        (b"windows-1251", "привет, мир".encode(), "привет, мир"),
+        (b"gb2312", "我的打印机着火了，请尽快帮助我".encode(), "我的打印机着火了，请尽快帮助我"),
+        (b"gb2312", "联通".encode("gbk"), "联通"),
         (b"utf-16", "hi".encode("utf-16-be").join([b"\xfe\xff", b""]), "hi"),
         (b'"utf8"', "été".encode(), "été"),
         (b"unicode-1-1-utf-8", "été".encode(), "été"),
@@ -163,6 +168,22 @@ def test_broken_base64_is_no_footer(body, text):
     """Text stands behind base64 only where words or a rule do."""
     field = b"Content-Transfer-Encoding: base64"
     assert read(mail(part(b"text/plain", body, field))).text == text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Hello, my printer burns.\n",
+        "Dear help desk,\n\nthe printer does not work!\n\nThanks\nCarla\n",
+        "<html><body><p>My printer burns</p></body></html>\n",
+    ],
+)
+def test_plain_text_that_is_called_base64_is_text(body):
+    """Some gateways decode a text and leave the field: the words are read, and it is a defect."""
+    field = b"Content-Transfer-Encoding: base64"
+    message = read(mail(part(b"text/plain", body.encode(), field)))
+    assert message.text == body
+    assert Defect.BAD_ENCODING in message.defects
 
 
 def test_unknown_transfer_encoding_is_a_defect():

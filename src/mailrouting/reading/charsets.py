@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from mailrouting.reading.japanese import iso2022_jp
+
 __all__ = [
     "CharsetStep", "Decoded", "GuessCharset", "codec_for", "decode", "decode_text",
     "decode_undeclared", "decode_word",
@@ -19,6 +21,11 @@ __all__ = [
 GuessCharset = Callable[[bytes], str | None]
 
 _MOST_GUESSED = 65536
+# By chance so many characters are UTF-8 in no other charset.
+_SURE_UTF_8 = 8
+_NO_BEGIN = bytes(range(0xC0))
+_STATEFUL = ("utf-", "iso2022", "hz")
+_JAPANESE = "iso2022-jp-2"
 _ASCII_LABELS = frozenset({"us-ascii", "ascii", "x-unknown-8bit", "8bit"})
 
 # Codec, then the labels that mean it, apart from its own name.
@@ -165,10 +172,15 @@ def decode_text(data: bytes, label: str | None, guess: GuessCharset | None = Non
             return Decoded(data.decode("cp1252", "replace"), "cp1252", _DECLARED)
         is_ascii = len(text) == len(data)
         return Decoded(text, "utf-8", _DECLARED if is_ascii else _UTF_8)
+    mislabelled = None if codec.startswith(_STATEFUL) else _surely_utf8(data)
+    if mislabelled is not None:
+        return Decoded(mislabelled, "utf-8", _UTF_8)
     try:
         return Decoded(_decode_with(data, codec, "strict"), codec, _DECLARED)
     except (UnicodeDecodeError, ValueError):
         pass
+    if codec == _JAPANESE and b"\x1b" in data:
+        return _japanese(data, CharsetStep.DECLARED)
     try:
         return Decoded(data.decode("utf-8"), "utf-8", _UTF_8)
     except UnicodeDecodeError:
@@ -180,6 +192,24 @@ def decode_text(data: bytes, label: str | None, guess: GuessCharset | None = Non
         codec, text = "cp1252", data.decode("cp1252", "replace")
     # What is declared, a few broken characters aside, is likelier than Windows-1252.
     return Decoded(text, codec, CharsetStep.FALLBACK)
+
+
+def _surely_utf8(data: bytes) -> str | None:
+    """Return the text of bytes that are UTF-8 by more than chance, whatever they are called."""
+    if data.isascii():
+        return None
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    # Each byte that begins a character beyond ASCII.
+    begins = len(data.translate(None, _NO_BEGIN))
+    return text if begins >= _SURE_UTF_8 else None
+
+
+def _japanese(data: bytes, step: CharsetStep) -> Decoded:
+    text = iso2022_jp(data)
+    return Decoded(text, _JAPANESE, CharsetStep.FALLBACK if "\ufffd" in text else step)
 
 
 def _is_mostly_broken(text: str) -> bool:
@@ -204,8 +234,7 @@ def decode_word(data: bytes, label: str) -> str:
 def _undeclared(data: bytes, guess: GuessCharset | None) -> Decoded:
     if b"\x1b$" in data[:65536] and data.isascii():
         # Escapes tell what it is.
-        text = data.decode("iso2022-jp-2", "replace")
-        return Decoded(text, "iso2022-jp-2", CharsetStep.GUESSED)
+        return _japanese(data, CharsetStep.GUESSED)
     try:
         return Decoded(data.decode("utf-8"), "utf-8", _UTF_8)
     except UnicodeDecodeError:

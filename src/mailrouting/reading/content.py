@@ -11,7 +11,7 @@ import re
 
 import attrs
 
-from mailrouting.reading.footers import footer_start
+from mailrouting.reading.footers import footer_start, is_plain
 from mailrouting.reading.header_block import Report
 from mailrouting.reading.message import Defect, MailSource
 from mailrouting.reading.scan import Part
@@ -51,6 +51,7 @@ _ENCODINGS = {
 
 # Looking a member up in its class takes as long as a call.
 _IDENTITY, _BASE64 = _Encoding.IDENTITY, _Encoding.BASE64
+_BROKEN_BASE64 = _Encoding.BROKEN_BASE64
 _QUOTED_PRINTABLE = _Encoding.QUOTED_PRINTABLE
 
 
@@ -91,7 +92,7 @@ class Content:
         end = min(self._end, self._start + 4 * size)
         encoding = self._encoding
         if end < self._end and encoding in (_Encoding.BASE64, _Encoding.BASE64_WITH_FOOTER):
-            encoding = _Encoding.BROKEN_BASE64  # cut off in the middle of a group
+            encoding = _BROKEN_BASE64  # cut off in the middle of a group
         return _decoded(self._source, self._start, end, encoding)[:size]
 
 
@@ -125,9 +126,7 @@ def measure(source: MailSource, part: Part, report: Report) -> Content:
         if size is not None:
             return Content(source, start, end, encoding, size)
         report(Defect.BAD_ENCODING)
-        encoding = _Encoding.BROKEN_BASE64
-        if part.media.main == "text" and footer_start(source[start:end]):
-            encoding = _Encoding.BASE64_WITH_FOOTER
+        encoding = _broken(source[start:end]) if part.media.main == "text" else _BROKEN_BASE64
     if encoding is _QUOTED_PRINTABLE:
         _check_soft_breaks(source[start:end], report)
     if encoding is _Encoding.UUENCODE:
@@ -137,6 +136,12 @@ def measure(source: MailSource, part: Part, report: Report) -> Content:
         return Content(source, start, end, encoding, len(decoded))
     size = len(_decoded(source, start, end, encoding))
     return Content(source, start, end, encoding, size)
+
+
+def _broken(body: bytes) -> _Encoding:
+    if footer_start(body):
+        return _Encoding.BASE64_WITH_FOOTER
+    return _IDENTITY if is_plain(body) else _BROKEN_BASE64
 
 
 def _encoding(part: Part, report: Report) -> _Encoding:
@@ -163,7 +168,7 @@ def _decoded(source: MailSource, start: int, end: int, encoding: _Encoding) -> b
         # It skips line ends itself, and was found to have nothing else to skip.
         with memoryview(source) as whole, whole[start:end] as letters:
             return binascii.a2b_base64(letters)
-    if encoding is _Encoding.BROKEN_BASE64:
+    if encoding is _BROKEN_BASE64:
         return _broken_base64(source, start, end)
     body = source[start:end]
     if encoding is _Encoding.QUOTED_PRINTABLE:

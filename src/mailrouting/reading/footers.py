@@ -1,9 +1,9 @@
-"""Find the plain text that a list server appended to a base64 body."""
+"""Find plain text where base64 is declared: a footer behind it, or all of a body."""
 
 import binascii
 import re
 
-__all__ = ["footer_start"]
+__all__ = ["footer_start", "is_plain"]
 
 _LINE = re.compile(rb"([^\r\n]*+)(?:\r\n|\r|\n|\Z)")
 _LETTERS = re.compile(rb"[A-Za-z0-9+/]++={0,2}")
@@ -43,6 +43,24 @@ def footer_start(body: bytes) -> int:
     return start if is_footer else 0
 
 
+def is_plain(body: bytes) -> bool:
+    """Tell whether a body is no base64 at all: some gateway decoded it and left the field.
+
+    Words stand in it, and no line that an encoder could have written.
+
+    Args:
+        body: The body.
+    """
+    return _WORDS.search(body) is not None and not any(
+        map(_is_encoded, (found[1] for found in _LINE.finditer(body)))
+    )
+
+
+def _is_encoded(line: bytes) -> bool:
+    line = line.strip(b" \t")
+    return len(line) >= _SHORTEST_LINE and _LETTERS.fullmatch(line) is not None
+
+
 def _is_whole(encoded: bytes) -> bool:
     try:
         binascii.a2b_base64(encoded.translate(None, b"\r\n \t"), strict_mode=True)
@@ -55,6 +73,6 @@ def _is_footer(rest: bytes) -> bool:
     if len(rest) > _LONGEST_FOOTER:
         return False
     lines = [found[1].strip(b" \t") for found in _LINE.finditer(rest)]
-    if any(len(line) >= _SHORTEST_LINE and _LETTERS.fullmatch(line) for line in lines):
+    if any(map(_is_encoded, lines)):
         return False
     return any(_WORDS.search(line) or _RULE.fullmatch(line) for line in lines)
