@@ -238,6 +238,19 @@ def test_empty_message_id_is_none():
     assert read(mail(b"Message-ID: <>")).message_id is None
 
 
+@pytest.mark.parametrize("value", [b"Doe, Ann <ann@x.org>", b"Doe; ann@x.org", b"Doe, <ann@x.org>"])
+def test_sender_is_who_has_an_address(value):
+    """A name with a bare comma is two entries: the sender is the one that can be written to."""
+    message = read(b"From: " + value + b"\r\n\r\nhello")
+    assert message.from_.address == "ann@x.org"
+    assert Defect.AMBIGUOUS_FROM in message.defects
+
+
+def test_sender_without_an_at_is_the_first():
+    """Where nobody has an address, who stands first is the sender."""
+    assert read(b"From: MAILER-DAEMON, root\r\n\r\nhello").from_.address == "MAILER-DAEMON"
+
+
 @pytest.mark.parametrize(
     ("value", "date"),
     [
@@ -249,6 +262,9 @@ def test_empty_message_id_is_none():
         (b"2026-03-02T09:00:00Z", datetime(2026, 3, 2, 9, tzinfo=UTC)),
         (b"2026-03-02T09:00:00", datetime(2026, 3, 2, 9, tzinfo=UTC)),
         (b"Mon, 2 Mar 2026 09:00:60 -0000", datetime(2026, 3, 2, 9, 0, 59, tzinfo=UTC)),
+        (b"Mon, 2 Mar 2026 09:00:00 +02:00", datetime(2026, 3, 2, 7, tzinfo=UTC)),
+        (b"Mon, 2 Mar 2026 09:00:00 GMT-0530", datetime(2026, 3, 2, 14, 30, tzinfo=UTC)),
+        (b"2 Mar 2026 09:00", datetime(2026, 3, 2, 9, tzinfo=UTC)),
         (b"Mon, 2 Mar 2026 09:00:00 +9900", datetime(2026, 3, 2, 9, tzinfo=UTC)),
     ],
 )

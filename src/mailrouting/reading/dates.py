@@ -14,6 +14,7 @@ _PLAIN = re.compile(
     r" (20\d\d) (\d\d):(\d\d):([0-5]\d) ([+-])(0\d|1[0-4])([0-5]\d)(?: \([A-Za-z]{1,9}\))?",
     re.ASCII,
 )
+_ODD_ZONE = re.compile(r"(?:GMT|UTC?)?([+-]\d{2}):?(\d{2})$", re.IGNORECASE)
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _LONGEST = 200
 _DAY_SECONDS = 86400
@@ -59,7 +60,8 @@ def _any(text: str) -> datetime | None:
 
 def _rfc5322(text: str) -> datetime | None:
     try:
-        parsed = email.utils.parsedate_tz(text)
+        # `+01:00` and `GMT+0100` are read as no zone at all.
+        parsed = email.utils.parsedate_tz(_ODD_ZONE.sub(r"\1\2", text))
         if parsed is None:
             return None
         offset = parsed[9] or 0

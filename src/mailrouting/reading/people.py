@@ -41,8 +41,15 @@ class People:
         return known
 
     def first(self, name: bytes) -> HeaderAddress | None:
-        """Return the first address of the fields of a name, if there is one."""
-        return next(iter(self.read(name)), None)
+        """Return the first address of the fields of a name, if there is one.
+
+        A word alone is none where another has an `@`: in `Doe, Ann <ann@example.org>` the comma
+        was meant as part of the name.
+        """
+        found = self.read(name)
+        if len(found) > 1 and "@" not in found[0].address:
+            return next((one for one in found if "@" in one.address), found[0])
+        return found[0] if found else None
 
     def _parsed(self, name: bytes) -> tuple[HeaderAddress, ...]:
         found: tuple[HeaderAddress, ...] = ()
