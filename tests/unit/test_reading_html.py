@@ -161,3 +161,20 @@ def test_long_text_is_whole(length):
     assert html_to_text(rows) == "\n\n".join(["a\nb"] * (length // 10))
     pieces = '<a href="http://x.org/">' + "<b>ab</b>" * (length // 10) + "</a>"
     assert html_to_text(pieces) == "ab" * (length // 10) + " (http://x.org/)"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "is_quote"),
+    [
+        ('style="margin: 0px 0px 0px 40px; border: none; padding: 0px;"', False),
+        ("class=webkit style='margin:0 0 0 40px;border:none'", False),
+        ('type="cite" style="margin: 0 0 0 40px; border: none"', True),
+        ('style="margin:0 0 0 .8ex;border-left:1px #ccc solid"', True),
+    ],
+)
+def test_paragraph_that_a_browser_indents_is_no_quote(attributes, is_quote):
+    """Browsers indent by a `blockquote`: the words in it are the sender's own."""
+    page = f"<p>The list</p><blockquote {attributes}><p>one</p></blockquote><p>end</p>"
+    text = html_to_text(page)
+    assert "one" in text
+    assert ("> one" in text) is is_quote

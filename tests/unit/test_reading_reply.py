@@ -42,6 +42,10 @@ QUOTE = "\n> What is wrong?\n> Support\n"
         "пн, 2 мар. 2026 г. в 09:00, Support <help@example.org>:",
         "2026년 3월 2일 (월) 오전 9:00, Support <help@example.org>님이 작성:",
         "2026-03-02 Support <help@example.org>:",
+        "На пн, 2.03.2026 г. в 9:00 Support <help@example.org> написа:",
+        "2026-03-02, pr, 09:00 Support <help@example.org> rašė:",
+        "---- On Mon, 02 Mar 2026 09:00:00 +0100 help@example.org wrote ---",
+        "De: Support\nEnviada em: segunda-feira, 2 de março de 2026 09:00\nPara: Ann\nAssunto: x",
         "-----Original Message-----",
         "----- Ursprüngliche Nachricht -----",
     ],
@@ -148,6 +152,25 @@ def test_text_of_a_mail_that_is_only_forwarded_is_visible():
     """Where nothing stands above the forwarded mail, its text is what there is."""
     reply = view("---------- Forwarded message ---------\nFrom: B <b@x.org>\nSubject: x\n\nHello\n")
     assert reply.visible == "Hello"
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "On Mon, Mar 2, 2026 at 9:00 AM Support <help@example.org> wrote:",
+        "-----Original Message-----",
+    ],
+)
+def test_answers_in_a_quote_without_marks_are_visible(above):
+    """Where nothing stands above a quote that has lost its marks, the answers stand in it."""
+    assert view(f"{above}\n\nWhich printer?\n\nThe red one.\n").visible.endswith("The red one.")
+
+
+def test_what_a_person_announces_is_no_quote():
+    """Lines with `>` at the end, below words that announce them, are shown."""
+    text = "My settings are:\n\n> a = 1\n> b = 2\n"
+    assert view(text).visible == text.strip()
+    assert view(text.replace("are:", "are here")).quoted == "> a = 1\n> b = 2"
 
 
 @pytest.mark.parametrize(
@@ -276,6 +299,12 @@ def test_marker_without_header_is_no_forward(text):
         "The user ann@x.org wrote:\nit is broken.\nIs it?",
         "Customer Ann <ann@x.org> wrote:\nit is broken.\nIs it?",
         "Seen on 2/3/2026 at 9:00 by Ann <ann@x.org>:\nit smokes.\nAnd it stinks.",
+        "My flight:\n\nFrom: Oslo\nTo: Rome\nDate: 2 March 2026, 14:30\nSubject: seat\n\nWindow, please.",
+        "____________________\nFrom: Oslo\nTo: Rome\nDate: 2 March 2026\nSubject: seat\n\nWindow, please.",
+        "On 2 March 2026 at 9:00 I wrote to help@desk.example:\nit burns.\nNobody came.",
+        "Am 2. März 2026 um 9:00 schrieb ich an help@desk.example:\nes brennt.\nNiemand kam.",
+        "Your agent wrote on 03/02/2026 at 9:30 am:\nwe will call.\nNobody called.",
+        "In the log:\n2026-03-02 09:00:00 Bob <bob@x.org>:\nlogin failed\nWhat now?",
     ],
 )
 def test_own_words_that_look_like_a_mail_programs_stay_visible(text):

@@ -5,6 +5,7 @@ for reading and for the reply view; it is not sanitised HTML.
 """
 
 import html
+import re
 from collections.abc import Callable
 
 import attrs
@@ -33,6 +34,11 @@ _BLOCK = _PARAGRAPH | frozenset(
         "form", "header", "li", "main", "nav", "section", "tr", "blockquote", "figure",
     }
 )  # fmt: skip
+# What browsers write where people indent a paragraph: they quote nobody.
+_INDENTS = re.compile(
+    r"style\s?=\s?[\"']margin: ?0(?:px)? 0(?:px)? 0(?:px)? 40px; ?border: ?(?:none|0)",
+    re.IGNORECASE,
+)
 _IMPLIED_END = frozenset({"p", "li", "td", "th", "tr", "dt", "dd", "option"})
 
 
@@ -109,8 +115,10 @@ class _Scanner:
         self.page.fresh_line()
         return "block"
 
-    def begin_quote(self, _tag: str) -> str:
+    def begin_quote(self, tag: str) -> str:
         self.page.paragraph()
+        if _INDENTS.search(tag) and "cite" not in tag.lower():
+            return "paragraph"
         self.page.quote_depth += 1
         return "quote"
 

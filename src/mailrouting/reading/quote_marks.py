@@ -13,6 +13,7 @@ __all__ = [
     "QuotedHeader",
     "attribution_length",
     "has_forward_subject",
+    "introduces",
     "is_forward_marker",
     "is_original_marker",
     "is_programs_attribution",
@@ -40,13 +41,19 @@ _LABELS = {
     "bcc": "Bcc|BCC|Cci|Bk|UDW|Скрытая копия",
     "subject": "Subject|Betreff|Objet|Asunto|Assunto|Oggetto|Onderwerp|Emne|Ämne|Aihe|Tárgy|Konu|Тема"
     "|Předmět|Predmet|Temat|Subiect|Naslov|Zadeva|主题|主旨|件名|제목|Θέμα|נושא|Sujet|Titel|Predmet",
-    "date": "Date|Sent|Datum|Gesendet|Envoyé|Enviado|Enviado em|Enviado el|Fecha|Data|Inviato|Verzonden|Sendt"
-    "|Skickat|Lähetetty|Päivämäärä|Dátum|Elküldve|Tarih|Gönderilen|Gönderme Tarihi|Дата|Отправлено|Відправлено|Надіслано|Dato"
-    "|Wysłano|Odesláno|Odoslané|Poslano|Dată|Trimis|Trimis la|发送时间|日期|寄件日期|送信日時|日付|日時|날짜|보낸 날짜|Ημερομηνία|Sent on",
+    "date": "Date|Sent|Datum|Gesendet|Envoyé|Enviado|Enviada em|Enviado em|Enviado el|Fecha|Data|Inviato|Verzonden|Sendt"
+    "|Skickat|Lähetetty|Päivämäärä|Dátum|Elküldve|Tarih|Gönderilen|Gönderildi|Gönderme|Gönderme Tarihi|Дата|Отправлено|Відправлено|Надіслано|Dato"
+    "|Wysłano|Wysłane|Päiväys|Vrijeme|发送日期|傳送日期|전송일|Odesláno|Odoslané|Poslano|Dată|Trimis|Trimis la|发送时间|日期|寄件日期|送信日時|日付|日時|날짜|보낸 날짜|Ημερομηνία|Sent on",
     "reply-to": "Reply-To|Reply to|Antwort an|Répondre à|Responder a|Rispondi a|Risposta|Odpowiedz|Ответить",
     "other": "Importance|Priority|Attachments|Anlagen|Anhänge|Wichtigkeit|Pièces jointes|Organization"
     "|Adjuntos|Datos adjuntos|Allegati|Anexos|Organisation|Newsgroups|Message-ID|In-Reply-To",
 }
+# `Date` stands in forms and logs too; these only a mail has.
+_SENT = frozenset((
+    "sent", "gesendet", "envoyé", "enviado", "enviado em", "enviado el", "enviada em", "inviato", "verzonden", "sendt", "skickat",
+    "lähetetty", "elküldve", "gönderildi", "gönderme", "gönderilen", "gönderme tarihi", "отправлено", "відправлено", "надіслано", "wysłano",
+    "wysłane", "odesláno", "odoslané", "poslano", "trimis", "trimis la", "发送时间", "寄件日期", "送信日時", "보낸 날짜", "sent on",
+))  # fmt: skip
 _ROLES = {label.lower(): role for role, labels in _LABELS.items() for label in labels.split("|")}
 _LINE = re.compile(
     r"[\s>*_\u200b\ufeff]{0,12}([^\W\d_][\w\-. ]{0,19}?)\s{0,2}\*{0,2}\s?[:：]\*{0,2}(?:\s+|$|(?=\S))"
@@ -105,8 +112,15 @@ _DAY = re.compile(r"\b(?:19|20)\d\d\b|\b\d{1,2}[/.-]\d{1,2}[/.-]\d{2}\b|[年년]
 _ADDRESS = re.compile(r"@[^\s@<>]{1,255}\.[^\s@<>]{2}")
 _ADDRESS_ROLES = ("from", "to", "cc", "reply-to")
 _LEAST_EVIDENCE = 2
+_TELLS_WHO = re.compile(r"[@\d]")
+# Who writes about letters says I and you; a mail program names people.
+_PRONOUN = re.compile(
+    r"\bI\b(?![.'])|\b(?:we|you|your|our|my|ich|wir|je|nous|vous|yo|usted|ik|jag|jeg)\b"
+    r"|^\s{0,9}(?:We|You|Your|Our|My|Ihre?|Unsere?|Mein|Votre|Notre|Su|Il tuo|Uw)\b"
+)
+_WITH_MARK = re.compile(r"\S*@\S*")
+_DASHED = re.compile(r"\s{0,4}-{2,6}\s(.{10,300}?)\s-{2,6}\s{0,4}")
 _ENDS_SENTENCE = re.compile(r"[^\W\d_]{2}[.!?]$")
-_ADDRESS_END = re.compile(r"<[^<>\s]{3,320}>\s?[:：]\s{0,9}$")
 # A sentence that ends within is no attribution; names and months have shorter abbreviations.
 _SENTENCE_END = re.compile(r"[^\W\d_]{5}[.!?](?:\s+[^\W\d_]|\s*$)")
 _BEGIN = re.compile(
@@ -114,8 +128,9 @@ _BEGIN = re.compile(
     r"|[^<>]{1,80}<[^<>\s]{1,320}@)",
     re.IGNORECASE,
 )
+# With seconds it is the line of a log.
 _DATE_AND_NAME = re.compile(
-    r"[\s\ufeff]{0,9}\d{4}[-/]\d{1,2}[-/]\d{1,2} (?:[^<>]{1,120}<[^<>\s@]{1,120}@[^<>\s@]{1,255}\.[^<>\s@.]{2,63}>|\d{1,2}:\d\d GMT[+-]\d\d:\d\d .{1,120})\s{0,9}:?\s{0,9}"
+    r"[\s\ufeff]{0,9}\d{4}[-/]\d{1,2}[-/]\d{1,2} (?!\d{1,2}:\d\d:)(?:[^<>]{1,120}<[^<>\s@]{1,120}@[^<>\s@]{1,255}\.[^<>\s@.]{2,63}>|\d{1,2}:\d\d GMT[+-]\d\d:\d\d .{1,120})\s{0,9}:?\s{0,9}"
 )
 _QUOTE = re.compile(r"[ \t]{0,4}[>|]\s?")
 
@@ -127,10 +142,12 @@ class QuotedHeader:
     Attributes:
         fields: Role (`from`, `to`, `cc`, `subject`, `date` and others) and value.
         end: Index of the line behind it.
+        is_sent: True when the label of its date is one that only mail has (`Sent`).
     """
 
     fields: dict[str, str]
     end: int
+    is_sent: bool = False
 
 
 def read_quoted_header(
@@ -147,6 +164,7 @@ def read_quoted_header(
     last = ""
     index = start
     end = start
+    is_sent = False
     while index < min(len(lines), start + _MOST_HEADER_LINES):
         line = lines[index][: LONGEST_LINE * 5]
         role, value = _field(line)
@@ -154,6 +172,7 @@ def read_quoted_header(
             fields[role] = value
             last = role
             end = index + 1
+            is_sent = is_sent or (role == "date" and _label(line) in _SENT)
         elif not fields or (role and last == "subject"):
             break
         elif not unquoted(line).strip():
@@ -169,7 +188,7 @@ def read_quoted_header(
         index += 1
     if "from" not in fields or len(fields) < least:
         return None
-    return QuotedHeader(fields=fields, end=end)
+    return QuotedHeader(fields=fields, end=end, is_sent=is_sent)
 
 
 def _field(line: str) -> tuple[str, str]:
@@ -178,6 +197,11 @@ def _field(line: str) -> tuple[str, str]:
         return "", ""
     role = _ROLES.get(" ".join(match[1].lower().split()), "")
     return role, line[match.end() :].strip().removesuffix("*").strip() if role else ""
+
+
+def _label(line: str) -> str:
+    match = _LINE.match(line[:LONGEST_LINE])
+    return " ".join(match[1].lower().split()) if match else ""
 
 
 def _continues(lines: Sequence[str], index: int, fields: dict[str, str]) -> bool:
@@ -270,6 +294,9 @@ def attribution_length(lines: Sequence[str], start: int) -> int:
         return 0
     if not first[:1].isalpha() and _DATE_AND_NAME.fullmatch(first):
         return 1
+    dashed = _DASHED.fullmatch(first)
+    if dashed and _has_verb(dashed[1]) and _STRONG.search(dashed[1]):
+        return 1  # Zoho: `---- On Mon, 2 Mar 2026 ... wrote ---`
     joined = first
     length = 1
     while True:
@@ -302,17 +329,28 @@ def is_programs_attribution(lines: Sequence[str]) -> bool:
     text = " ".join(line[:LONGEST_LINE] for line in lines)
     if sum(one.search(text) is not None for one in (_CLOCK, _DAY, _ADDRESS)) < _LEAST_EVIDENCE:
         return False
+    if _PRONOUN.search(_WITH_MARK.sub(" ", text)):
+        return False
     return not any(_ENDS_SENTENCE.search(line[:LONGEST_LINE].rstrip()) for line in lines[:-1])
 
 
-def is_programs_header(fields: dict[str, str]) -> bool:
+def is_programs_header(header: QuotedHeader) -> bool:
     """Tell whether a quoted header has two of subject, time and address, as mail programs write it.
 
-    People write `From: Berlin`, `To: Paris`, `Date: 12 May`.
+    People write `From: Berlin`, `To: Paris`, `Date: 12 May, 14:30`, and a subject too: without an
+    address in From, `Reply-To` or `Sent` all of the three are asked for.
     """
+    fields = header.fields
     has_address = any(_ADDRESS.search(fields.get(role, "")) for role in _ADDRESS_ROLES)
     has_time = _CLOCK.search(fields.get("date", "")) is not None
-    return sum((has_address, has_time, "subject" in fields)) >= _LEAST_EVIDENCE
+    evidence = sum((has_address, has_time, "subject" in fields))
+    is_mails = header.is_sent or "reply-to" in fields or _ADDRESS.search(fields["from"]) is not None
+    return evidence >= _LEAST_EVIDENCE + (not is_mails)
+
+
+def introduces(line: str) -> bool:
+    """Tell whether a person announces what stands below: `My config is:`."""
+    return _ends_in_colon(line) and not _has_verb(line) and not _TELLS_WHO.search(line)
 
 
 def _holds_sentence(lines: Sequence[str]) -> bool:
@@ -323,9 +361,8 @@ def _holds_sentence(lines: Sequence[str]) -> bool:
 
 
 def _is_address_and_date(text: str) -> bool:
-    """Tell whether a text is an attribution without a verb, as Gmail has it in some languages."""
-    ending = _ADDRESS_END.search(text)
-    return ending is not None and all(one.search(text) for one in (_CLOCK, _DAY))
+    """Tell whether a text is an attribution in whatever language; above a quote it is one."""
+    return all(one.search(text) for one in (_ADDRESS, _CLOCK, _DAY))
 
 
 def _has_verb(text: str) -> bool:
@@ -333,7 +370,7 @@ def _has_verb(text: str) -> bool:
 
 
 def _ends_in_colon(text: str) -> bool:
-    return text.rstrip(" \t\xa0>").endswith((":", "："))
+    return text.rstrip(" \t\xa0>\u200e\u200f").endswith((":", "："))
 
 
 def _quote_follows(lines: Sequence[str], index: int) -> bool:

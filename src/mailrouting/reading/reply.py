@@ -10,6 +10,7 @@ from itertools import groupby
 from mailrouting.reading.message import ReplyView, Span, SpanKind
 from mailrouting.reading.quote_marks import (
     attribution_length,
+    introduces,
     is_forward_marker,
     is_original_marker,
     is_programs_attribution,
@@ -73,7 +74,9 @@ def _mark_quotes(lines: Sequence[str], kinds: list[SpanKind]) -> None:
                 index = _mark_quoted_lines(lines, kinds, index)
                 is_attributed = True
             elif is_programs_attribution(lines[begin:index]):
-                _mark(kinds, begin, len(lines))
+                # Below nothing, the quote that has lost its marks may hold the answers.
+                is_top = not any(line.strip() for line in lines[:begin])
+                _mark(kinds, begin, index if is_top else len(lines))
                 return
             else:
                 index = begin
@@ -84,11 +87,11 @@ def _mark_quotes(lines: Sequence[str], kinds: list[SpanKind]) -> None:
             index = _mark_quoted_lines(lines, kinds, index)
             continue
         behind = _behind_header(lines, index)
-        if behind and not any(line.strip() for line in lines[:index]):
+        behind = behind or index + 1
+        if not any(line.strip() for line in lines[:index]):
             # The mail is nothing but a forwarded one: its text is what there is to see.
             _mark(kinds, 0, behind)
             return
-        behind = behind or index + 1
         if not _marked_quote_follows(lines, behind):
             _mark(kinds, index, len(lines))
             return
@@ -121,10 +124,10 @@ def _earlier_mail_begins(lines: Sequence[str], index: int) -> bool:
             following += 1
         header = read_quoted_header(lines, following) if following < len(lines) else None
         return header is not None and (
-            "subject" in header.fields or is_programs_header(header.fields)
+            is_programs_header(header) or (header.is_sent and "subject" in header.fields)
         )
     header = None if line.startswith(">") else read_quoted_header(lines, index)
-    return header is not None and is_programs_header(header.fields)
+    return header is not None and is_programs_header(header)
 
 
 def _behind_header(lines: Sequence[str], index: int) -> int:
@@ -180,12 +183,17 @@ def _is_wrapped(lines: Sequence[str], index: int) -> bool:
 
 
 def _mark_trailing_quote(lines: Sequence[str], kinds: list[SpanKind]) -> None:
-    """Mark a block of `>` at the end; one that is answered below stays, as its context."""
+    """Mark a block of `>` at the end.
+
+    One that is answered below stays, as its context; so does one that a person announces.
+    """
     index = len(lines)
     while index and (
         not lines[index - 1].strip() or kinds[index - 1] is _QUOTED or _is_quoted(lines[index - 1])
     ):
         index -= 1
+    if index and introduces(lines[index - 1]):
+        return
     if index and any(map(_is_quoted, lines[index:])):
         _mark(kinds, index, len(lines))
 
