@@ -484,3 +484,39 @@ def test_leaving_a_company_is_no_bounce():
         )
     )
     assert (message.kind, message.bounces) == (Kind.PERSONAL, ())
+
+
+LOCALISED = (
+    "Recapito non riuscito per i seguenti destinatari:\r\n\r\ngone@far.example\r\n"
+    "#550 5.1.1 RESOLVER.ADR.RecipNotFound; not found ##\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("sender", "return_path", "kind"),
+    [
+        ("MicrosoftExchange329e71@far.example", "x@far.example", Kind.BOUNCE),
+        ("postmaster@far.example", "", Kind.BOUNCE),
+        ("postmaster@far.example", "postmaster@far.example", Kind.PERSONAL),
+        ("ann@far.example", "", Kind.PERSONAL),
+    ],
+)
+def test_refusal_within_a_text_of_any_language_bounces(sender, return_path, kind):
+    """A server's refusal says it where the words are unknown, if sender or path prove a program."""
+    fields = f"Return-Path: <{return_path}>\r\nFrom: {sender}\r\nSubject: Non recapitabile: x"
+    message = read(f"{fields}\r\n\r\n{LOCALISED}".encode())
+    assert message.kind is kind
+    if kind is Kind.BOUNCE:
+        assert [(one.recipient, one.address_dead) for one in message.bounces] == [
+            ("gone@far.example", True)
+        ]
+
+
+@pytest.mark.parametrize(
+    "subject", ["Automatiskt svar: x", "Afwezig: x", "Poza biurem: x", "Автовідповідь: x"]
+)
+def test_subjects_of_vacation_notices_are_known(subject):
+    """With a null reverse-path the subject of a vacation notice makes an automatic reply."""
+    fields = f"From: ann@x.example\r\nSubject: {subject}\r\n\r\nI am away.\r\n".encode()
+    assert read(b"Return-Path: <>\r\n" + fields).kind is Kind.AUTOMATIC_REPLY
+    assert read(fields).kind is Kind.PERSONAL

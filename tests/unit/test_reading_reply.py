@@ -390,3 +390,28 @@ def test_last_of_several_marks_begins_the_signature():
 def test_mark_without_its_space_needs_a_short_signature(signature):
     """Names, titles and ways to reach somebody are a signature behind `--` too."""
     assert view(f"It is on fire.\n\n{signature}").signature == signature
+
+
+@pytest.mark.parametrize(
+    ("marker", "label"),
+    [
+        ("----------  Forwarded Message  ----------", "From"),
+        ("----- Forwarded message from Bob Roe <bob@example.com> -----", "From"),
+        ("-------------------- Start of forwarded message --------------------", "From"),
+        ("----- Weitergeleitet von Ann/ACME am 02.03.2026 09:00 -----", "Von"),
+        ("-------- Перенаправленное сообщение --------", "От"),
+        ("------------------ 转发邮件 ------------------", "发件人"),
+        ("开始转发邮件：", "发件人"),
+        ("전달된 메시지 시작:", "발신"),
+        ("---------- Forwarded message ---------", "보낸사람"),
+        ("---------- Forwarded message ---------", "Từ"),
+        ("---------- Forwarded message ---------", "\u200fמאת"),
+    ],
+)
+def test_markers_of_more_programs_are_known(marker, label):
+    """Who wrote, the text and the comment above are found, and the comment alone is the reply."""
+    text = f"Please help.\n\n{marker}\n\n{HEADER.replace('From', label)}"
+    message = message_of(text, subject="Fwd: Printer")
+    assert message.forwarded.from_ == HeaderAddress("Bob Roe", "bob@example.com")
+    assert message.forwarded.text == "It is on fire.\n\nBob"
+    assert message.forwarded.comment == message.reply.visible == "Please help."

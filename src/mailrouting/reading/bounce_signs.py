@@ -7,7 +7,7 @@ import attrs
 from mailrouting.reading.bounce_text import (
     has_form_of_bounce,
     looks_like_bounce,
-    quotes_refusal,
+    names_refusal,
     quotes_session,
     returns_mail_in_text,
 )
@@ -115,7 +115,7 @@ def _is_bounce(evidence: Evidence, content: _Content, return_path: str | None) -
     if content.has_failed_field:
         return True
     if _is_from_daemon(evidence):
-        return bool(content.signs) or evidence.returns_mail or quotes_refusal(evidence.text)
+        return bool(content.signs) or evidence.returns_mail or names_refusal(evidence.text)
     if evidence.says_delivery_status or is_daemon(return_path or ""):
         return bool(content.signs)
     speaks_of_bounce = content.has_subject or content.says_bounced
@@ -123,7 +123,11 @@ def _is_bounce(evidence: Evidence, content: _Content, return_path: str | None) -
         return True
     if return_path in _NULL:
         # Vacation notices and orders have it too, and speak of deliveries.
-        return content.has_subject or (content.says_bounced and has_form_of_bounce(evidence.text))
+        return (
+            content.has_subject
+            or (content.says_bounced and has_form_of_bounce(evidence.text))
+            or (is_mail_system(evidence.local_part) and names_refusal(evidence.text))
+        )
     # An address that people write from as well, or a name that anybody may choose.
     if _REPLY.match(evidence.subject) and not quotes_session(evidence.text):
         return False

@@ -16,6 +16,7 @@ __all__ = [
     "bounces_in_text",
     "has_form_of_bounce",
     "looks_like_bounce",
+    "names_refusal",
     "quotes_refusal",
     "quotes_session",
     "reports_for",
@@ -53,6 +54,10 @@ _OF_SENDER = re.compile(
     re.IGNORECASE,
 )
 _REFUSAL = re.compile(r"\s{0,9}(?:<<< )?5[0-5]\d[ -]{1,3}(?:5\.\d{1,3}\.\d|[a-z<])", re.IGNORECASE)
+# Within a line only with its two codes, or behind the server's name.
+_REFUSAL_WITHIN = re.compile(
+    r"(?<![\d.])5[0-5]\d[ -]{1,3}5\.\d{1,3}\.\d|\bsaid: 5[0-5]\d[ -]", re.IGNORECASE
+)
 _QUESTION = re.compile(r"\w\?(?:\s|$)")
 _COMMAND = re.compile(r"\s{0,9}(?:RCPT TO|MAIL FROM):", re.IGNORECASE)
 _QUOTE_MARK = re.compile(r"[>\s]{0,20}[-_=]{2,80}\s{0,3}original message", re.IGNORECASE)
@@ -85,6 +90,14 @@ def looks_like_bounce(text: str) -> bool:
 def quotes_refusal(text: str) -> bool:
     """Tell whether a line begins with an SMTP reply that refuses (RFC 5321 §4.2)."""
     return any(_REFUSAL.match(line) for line in text.split("\n", _MOST_LINES)[:_MOST_LINES])
+
+
+def names_refusal(text: str) -> bool:
+    """Tell whether an SMTP reply that refuses stands anywhere, in whatever language around it."""
+    return quotes_refusal(text) or any(
+        _REFUSAL_WITHIN.search(line[:_LONGEST_LINE])
+        for line in text.split("\n", _MOST_LINES)[:_MOST_LINES]
+    )
 
 
 def has_form_of_bounce(text: str) -> bool:

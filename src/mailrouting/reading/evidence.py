@@ -21,7 +21,7 @@ _AUTO_WORDS = (
     r"|absence du bureau|respuesta automática|respuesta automatica|fuera de la oficina|risposta automatica"
     r"|fuori (?:sede|ufficio)|autosvar|frånvaro|automaattinen|automatyczna odpowiedź|automatická odpověď"
     r"|resposta automática|автоответ|автоматический ответ|автоматична відповідь|自動応答|自動返信|自动回复|自动答复|自動回覆|자동 (?:회신|응답)"
-    r"|automatisk svar|automatischer antwort|automatické|automatikus (?:válasz|üzenet)|răspuns automat|odpowiedź automatyczna"
+    r"|automatisk svar|automatiskt svar|frånvarande|afwezig|poza biurem|автовідповідь|תשובה אוטומטית|رد تلقائي|automatischer antwort|automatické|automatikus (?:válasz|üzenet)|răspuns automat|odpowiedź automatyczna"
     r"|αυτόματη απάντηση|otomatik|abwesend\b|ooo:)"
 )
 AUTO_SUBJECT = re.compile(rf"\s{{0,5}}{_AUTO_WORDS}", re.IGNORECASE)

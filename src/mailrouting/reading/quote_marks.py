@@ -33,9 +33,9 @@ _MOST_ATTRIBUTION_LINES = 6
 _LABELS = {
     "from": "From|Von|De|Da|Od|Fra|Från|Van|Lähettäjä|Feladó|Kimden|Gönderen|От|От кого|Від|Від кого|Expéditeur"
     "|Remitente|Mittente|Afsender|Avsändare|Nadawca|Odesílatel|De la|Šalje|Pošiljatelj|Отправитель"
-    "|发件人|寄件者|寄件人|差出人|送信元|보낸 사람|Από|מאת|Mailerfrom",
+    "|发件人|寄件者|寄件人|差出人|送信元|보낸 사람|Από|מאת|보낸사람|발신|Từ|Nuo|Dari|จาก|من|Mailerfrom",
     "to": "To|An|À|A|Para|Do|Til|Till|Aan|Vastaanottaja|Címzett|Kime|Alıcı|Кому|Komu|Destinataire|Destinatario"
-    "|Adresat|Către|Prima|Pre|Prejemnik|Primatelj|Получатель|收件人|收件者|宛先|送信先|받는 사람|Προς|אל|Pentru|Za",
+    "|Adresat|Către|Prima|Pre|Prejemnik|Primatelj|Получатель|收件人|收件者|宛先|送信先|받는 사람|받는사람|수신|Προς|אל|Pentru|Za",
     "cc": "Cc|CC|Kopie|Kopi|Kopia|Kopio|Másolat|Másolatot kap|Bilgi|Копия|Копія|Dw|DW|Do wiadomości"
     "|Copie à|Copia|Cópia|抄送|副本|참조|Κοιν.|Kópia|Kk|Kopija",
     "bcc": "Bcc|BCC|Cci|Bk|UDW|Скрытая копия",
@@ -56,7 +56,7 @@ _SENT = frozenset((
 ))  # fmt: skip
 _ROLES = {label.lower(): role for role, labels in _LABELS.items() for label in labels.split("|")}
 _LINE = re.compile(
-    r"[\s>*_\u200b\ufeff]{0,12}([^\W\d_][\w\-. ]{0,19}?)\s{0,2}\*{0,2}\s?[:：]\*{0,2}(?:\s+|$|(?=\S))"
+    r"[\s>*_\u200b\u200e\u200f\ufeff]{0,12}([^\W\d_][\w\-. ]{0,19}?)\s{0,2}\*{0,2}\s?[:：]\*{0,2}(?:\s+|$|(?=\S))"
 )
 _JOINED = re.compile(
     "(?:" + "|".join(
@@ -66,7 +66,7 @@ _JOINED = re.compile(
 )  # fmt: skip
 
 _FORWARDED = (
-    "forwarded message|forwarded by .{1,80}|begin forwarded message|forwarded|weitergeleitete nachricht|anfang der weitergeleiteten nachricht"
+    "forwarded message(?: from .{1,200})?|start of forwarded message|forwarded by .{1,80}|weitergeleitet von .{1,80}|begin forwarded message|forwarded|weitergeleitete nachricht|anfang der weitergeleiteten nachricht"
     "|weitergeleitete mail|message transféré|message transmis|début du message transféré|début du message réexpédié|mensaje reenviado"
     "|inicio del mensaje reenviado|messaggio inoltrato|inizio messaggio inoltrato|mensagem encaminhada"
     "|mensagem reencaminhada|início da mensagem (?:encaminhada|reencaminhada)|doorgestuurd bericht"
@@ -75,8 +75,8 @@ _FORWARDED = (
     "|przekazana wiadomość|wiadomość przesłana dalej|treść przekazanej wiadomości|początek przekazywanej wiadomości|przeposlaná zpráva|přeposlaná zpráva"
     "|začátek přeposílané zprávy|začátek přeposlané zprávy|preposlaná správa|začiatok preposlanej správy|továbbított (?:üzenet|levél)|továbbított levél kezdete"
     "|mesaj redirecționat|mesaj redirecţionat|început mesaj redirecționat|începutul mesajului redirecționat|începe mesajul redirecționat|iletilmiş mesaj|iletilen ileti|ileti başlangıcı|i̇letilmiş mesaj|i̇leti başlangıcı|yönlendirilen ileti"
-    "|пересылаемое сообщение|пересланное сообщение|начало переадресованного сообщения|перенаправлене повідомлення|переслане повідомлення|початок листа, що пересилається"
-    "|початок переспрямованого повідомлення|proslijeđena poruka|započni proslijeđenu poruku|posredovano sporočilo|转发的邮件|转发邮件信息|轉寄的郵件|轉寄郵件|転送されたメッセージ|メッセージを転送|転送メッセージ|전달된 메시지|개시된 메시지"
+    "|пересылаемое сообщение|пересланное сообщение|начало переадресованного сообщения|перенаправленное сообщение|перенаправлене повідомлення|переслане повідомлення|початок листа, що пересилається"
+    "|початок переспрямованого повідомлення|proslijeđena poruka|započni proslijeđenu poruku|posredovano sporočilo|转发的邮件|转发邮件|开始转发邮件|转发邮件信息|轉寄的郵件|轉寄郵件|転送されたメッセージ|メッセージを転送|転送メッセージ|전달된 메시지(?: 시작)?|개시된 메시지"
 )
 _ORIGINAL = (
     "original message|original appointment|reply message|ursprüngliche nachricht|originalnachricht|message d'origine|message original|mensaje original"
@@ -85,7 +85,7 @@ _ORIGINAL = (
     "|исходное сообщение|оригинальное сообщение|вихідне повідомлення|原始邮件|原始郵件|元のメッセージ|원본 메시지|original email"
 )
 _FORWARD_MARKER = re.compile(
-    rf"[\s>*\ufeff]{{0,12}}(?:[-—_=]{{2,60}}\s?(?:{_FORWARDED})\s?:?\s?[-—_=]{{2,60}}|(?:{_FORWARDED})\s?:\s{{0,9}}$)",
+    rf"[\s>*\ufeff]{{0,12}}(?:[-—_=]{{2,60}}\s{{0,2}}(?:{_FORWARDED})\s?:?\s{{0,2}}[-—_=]{{2,60}}|(?:{_FORWARDED})\s?[:：]\s{{0,9}}$)",
     re.IGNORECASE,
 )
 _ORIGINAL_MARKER = re.compile(
@@ -266,7 +266,7 @@ def _ends_without_bracket(line: str) -> bool:
 
 def is_forward_marker(line: str) -> int:
     """Return where the marker of a forwarded mail ends in a line; 0 when there is none."""
-    if ":" not in line and not _MARK.match(line):
+    if ":" not in line and "：" not in line and not _MARK.match(line):
         return 0
     match = _FORWARD_MARKER.match(line[:LONGEST_LINE])
     return match.end() if match else 0
