@@ -13,6 +13,7 @@ from mailrouting.reading.content import content_of, measure
 from mailrouting.reading.flowed import EmbeddedFile, may_hold_files, take_uuencoded, unflowed
 from mailrouting.reading.header_block import Report
 from mailrouting.reading.html_text import text_of_page
+from mailrouting.reading.line_ends import with_lf
 from mailrouting.reading.message import Defect, MailSource, TextCharset
 from mailrouting.reading.names import part_name
 from mailrouting.reading.parameters import parse_parameters
@@ -73,15 +74,16 @@ def choose_bodies(budget: Budget, parts: Sequence[Part], guess: GuessCharset | N
         alternative = _alternative(parts, index)
         if not _is_body(part, is_first=not indexes, is_alternative=alternative >= 0):
             continue
-        earlier = (text for group in groups.values() for text in (*group.plain, *group.html))
-        body = _body(budget, part, room, earlier, guess)
+        body = _body(budget, part, room, groups.values(), guess)
         if body is None:
             continue  # it stays an attachment without content
         if body.is_whole:
             indexes.add(index)
         else:
             budget.report(Defect.BODY_LIMIT)
-        group = groups.setdefault(alternative if alternative >= 0 else index, _Group())
+        group = groups.get(alternative if alternative >= 0 else index)
+        if group is None:
+            group = groups[alternative if alternative >= 0 else index] = _Group()
         charsets.append(body.charset)
         text = _lines(body.text)
         del body
@@ -95,10 +97,10 @@ def choose_bodies(budget: Budget, parts: Sequence[Part], guess: GuessCharset | N
         files += found
         group.plain.append(text)
         del text
-    html = _joined([piece for group in groups.values() for piece in group.html])
+    html = [piece for group in groups.values() for piece in group.html]
     return Bodies(
-        text=_text_of_all(budget, list(groups.values())) if groups else None,
-        html=html if any(group.html for group in groups.values()) else None,
+        text=_text_of_all(budget, groups.values()) if groups else None,
+        html=_joined(html) if html else None,
         indexes=frozenset(indexes),
         charsets=tuple(charsets),
         files=tuple(files),
@@ -106,7 +108,11 @@ def choose_bodies(budget: Budget, parts: Sequence[Part], guess: GuessCharset | N
 
 
 def _body(
-    budget: Budget, part: Part, room: BodyRoom, earlier: Iterable[str], guess: GuessCharset | None
+    budget: Budget,
+    part: Part,
+    room: BodyRoom,
+    earlier: Iterable[_Group],
+    guess: GuessCharset | None,
 ) -> _Body | None:
     """Decode a body as far as there is room; its bytes are gone when it returns."""
     found = budget.beginning(part, room.bytes_left())
@@ -119,17 +125,15 @@ def _body(
         content = cut_bytes(content, unit=unit)
     if unit == 1 and b"\r" in content and b"\0" not in content:
         # Bytes have one width: in a text the same would take up to four times as much.
-        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        content = with_lf(content)
     decoded = _decoded(content, label, budget.report, guess)
     del content, found
-    is_copied = (
-        _is_flowed(part)
-        or may_hold_files(decoded.text)
-        or "\0" in decoded.text
-        or "\r" in decoded.text
-    )
-    text = room.cut(decoded.text, earlier=earlier, copies=2 if is_copied else 1)
-    is_whole = is_whole and len(text) == len(decoded.text)
+    text = decoded.text
+    if not room.take(len(text)):
+        is_copied = _is_flowed(part) or may_hold_files(text) or "\0" in text or "\r" in text
+        others = (one for group in earlier for one in (*group.plain, *group.html))
+        text = room.cut(text, earlier=others, copies=2 if is_copied else 1)
+        is_whole = is_whole and len(text) == len(decoded.text)
     return _Body(text, _charset(part.media.full, label, decoded), is_whole)
 
 
@@ -224,7 +228,7 @@ def _is_body(part: Part, *, is_first: bool, is_alternative: bool) -> bool:
     return is_first or is_alternative or part_name(part)[0] is None
 
 
-def _text_of_all(budget: Budget, groups: Sequence[_Group]) -> str:
+def _text_of_all(budget: Budget, groups: Iterable[_Group]) -> str:
     room = budget.limits.html_text
     texts: list[str] = []
     for group in groups:

@@ -29,6 +29,13 @@ class BodyRoom:
         """Return how many bytes of the next body to decode: more could not stay."""
         return max(self.most // self._width - self._length, 0)
 
+    def take(self, length: int) -> bool:
+        """Make room for a body that fits however wide it is, even twice; False for a longer one."""
+        is_short = length <= self.most // (_WIDEST * 2) - self._length
+        if is_short:
+            self._length += length
+        return is_short
+
     def cut(self, text: str, *, earlier: Iterable[str], copies: int = 1) -> str:
         """Return the text, or what of it there is room for.
 

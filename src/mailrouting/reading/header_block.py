@@ -9,6 +9,7 @@ from collections.abc import Callable, KeysView
 from itertools import chain
 
 from mailrouting.reading.limits import DEFAULT, ReadingLimits
+from mailrouting.reading.line_ends import LONE_CR
 from mailrouting.reading.message import Defect, MailSource
 
 __all__ = ["HeaderBlock", "plain_header", "read_header"]
@@ -124,8 +125,8 @@ def _plain_header(
         return None
     body_start = stop + len(blank_line)
     block = data[start : body_start - len(blank_line) // 2]
-    if has_cr:
-        block = block.replace(b"\r\n", b"\n")
+    if has_cr and not LONE_CR.search(block):
+        block = block.replace(b"\r", b"")
     if b"\r" in block or b"\0" in block:
         return None
     if not is_top and (block.startswith(b"--") or b"\n--" in block):

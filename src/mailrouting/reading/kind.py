@@ -38,7 +38,6 @@ _AUTOMATIC_NAMES = frozenset(
 ) - {b"delivered-to"}
 _LIST_NAMES = frozenset(name.encode() for name in (*_LIST_FIELDS, *_PRECEDENCE_FIELDS))
 _SIGN_NAMES = _AUTOMATIC_NAMES | _LIST_NAMES
-_MAY_SAY_AUTORESPONDER = re.compile(rb"autoresponder|=[?]|\x1b", re.IGNORECASE)
 _BULK = frozenset({"list", "bulk", "junk"})
 _NO = frozenset({"", "no", "false", "none", "0"})
 _NO_REPLY = re.compile(
@@ -124,9 +123,13 @@ def _shows_nothing(evidence: Evidence, return_path: str | None) -> bool:
         return False
     if is_mail_system(evidence.local_part) or any(map(takes_bounces, evidence.recipients)):
         return False
-    if any(map(_MAY_SAY_AUTORESPONDER.search, evidence.header.all(b"delivered-to"))):
+    if any(map(_may_say_autoresponder, evidence.header.all(b"delivered-to"))):
         return False
     return AUTO_SUBJECT.match(evidence.subject) is None
+
+
+def _may_say_autoresponder(value: bytes) -> bool:
+    return b"=?" in value or b"\x1b" in value or b"autoresponder" in value.lower()
 
 
 def _may_hold(text: str, words: tuple[str, ...]) -> bool:

@@ -24,6 +24,8 @@ _NAME = re.compile(
     r"|mailer-daemon|internet mail (?:delivery|service)|system attendant",
     re.IGNORECASE,
 )
+# What matches `i` and `s` without regard to case although it is not ASCII.
+_ODD_LETTERS = frozenset("\u0130\u0131\u017f")
 _NAME_WORDS = ("mail", "deliver", "postmaster", "attendant")
 # What list servers use as reverse-path (VERP included): nobody writes there by hand.
 _REVERSE_PATH = re.compile(r"(?:^|[-_.])bounces?(?:[-+][^@]{0,200})?@", re.IGNORECASE)
@@ -41,9 +43,10 @@ def is_mail_system(address: str) -> bool:
 
 def is_named_as_mail_system(name: str) -> bool:
     """Tell whether a display name is one that mail servers use; anybody can."""
-    # Some letters that are not ASCII match those of the pattern.
     lowered = name.lower()
-    may_match = not name.isascii() or any(word in lowered for word in _NAME_WORDS)
+    may_match = any(word in lowered for word in _NAME_WORDS)
+    if not may_match and not name.isascii():
+        may_match = not _ODD_LETTERS.isdisjoint(name)
     return may_match and _NAME.search(name) is not None
 
 

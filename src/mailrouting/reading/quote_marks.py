@@ -106,7 +106,7 @@ _VERB = re.compile(
     r"|pisze)\b|写道|寫道|のメール|님이 작성|כתב",
     re.IGNORECASE,
 )
-_STRONG = re.compile(r"@|<mailto|\b\d{1,2}[:.h]\d{2}\b|\b(?:19|20)\d\d\b|年")
+_STRONG = re.compile(r"<mailto|\b\d{1,2}[:.h]\d{2}\b|\b(?:19|20)\d\d\b|年")
 _CLOCK = re.compile(r"\b\d{1,2}(?:[:.h]\d{2}|\s?[ap]\.?m\b)|[时時点시]", re.IGNORECASE)
 _DAY = re.compile(r"\b(?:19|20)\d\d\b|\b\d{1,2}[/.-]\d{1,2}[/.-]\d{2}\b|[年년]")
 _ADDRESS = re.compile(r"@[^\s@<>]{1,255}\.[^\s@<>]{2}")
@@ -122,7 +122,8 @@ _WITH_MARK = re.compile(r"\S*@\S*")
 _DASHED = re.compile(r"\s{0,4}-{2,6}\s(.{10,300}?)\s-{2,6}\s{0,4}")
 _ENDS_SENTENCE = re.compile(r"[^\W\d_]{2}[.!?]$")
 # A sentence that ends within is no attribution; names and months have shorter abbreviations.
-_SENTENCE_END = re.compile(r"[^\W\d_]{5}[.!?](?:\s+[^\W\d_]|\s*$)")
+_SENTENCE_END = re.compile(r"[.!?](?<=[^\W\d_]{5}.)(?:\s+[^\W\d_]|\s*$)")
+_SENTENCE_WITHIN = re.compile(r"[.!?](?<=[^\W\d_]{5}.)\s+[^\W\d_]")
 _BEGIN = re.compile(
     r"[\s>*\ufeff]{0,12}(?:(?:on|at|am|le|el|il|em|den|d\.|op|dne|dnia|w dniu|pe|στις|vào|u|dana|ons?dag|il giorno|tarihinde)\b|在|于|\d{1,4}[-/. 年]"
     r"|[^<>]{1,80}<[^<>\s]{1,320}@)",
@@ -308,7 +309,9 @@ def attribution_length(lines: Sequence[str], start: int) -> int:
                 or (_is_address_and_date(joined) and _quote_follows(lines, start + length))
             )
         ):
-            is_strong = _STRONG.search(joined) or _quote_follows(lines, start + length)
+            is_strong = (
+                "@" in joined or _STRONG.search(joined) or _quote_follows(lines, start + length)
+            )
             return length if is_strong and not _holds_sentence(lines[start : start + length]) else 0
         if length == 1 and not _BEGIN.match(first):
             return 0
@@ -355,9 +358,7 @@ def introduces(line: str) -> bool:
 
 def _holds_sentence(lines: Sequence[str]) -> bool:
     *above, last = (line[:LONGEST_LINE].rstrip() for line in lines)
-    return any(map(_SENTENCE_END.search, above)) or bool(
-        re.search(r"[^\W\d_]{5}[.!?]\s+[^\W\d_]", last)
-    )
+    return any(map(_SENTENCE_END.search, above)) or _SENTENCE_WITHIN.search(last) is not None
 
 
 def _is_address_and_date(text: str) -> bool:

@@ -100,7 +100,7 @@ def _behind_mark(lines: Sequence[str], end: int, is_free: Callable[[int], bool])
     for index in range(end - 1, first - 1, -1):
         if not is_free(index):
             break
-        if not _is_mark(lines[index]) or not any(line.strip() for line in lines[:index]):
+        if not _is_mark(lines[index]) or not any(map(str.strip, lines[:index])):
             continue
         above = [line for line in lines[:index] if line[:1] in _MARKS]
         is_only_one = not any(map(_is_mark, above))
