@@ -17,10 +17,12 @@ from mailrouting.reading import (
     kind,
     parameters,
     quote_marks,
+    reader,
     reply,
     scan,
 )
 from mailrouting.reading.limits import DEFAULT, ReadingLimits
+from mailrouting.reading.line_ends import with_lf
 from mailrouting.reading.message import HeaderAddress
 from mailrouting.reading.reports import NO_REPORTS, Reports
 
@@ -108,16 +110,71 @@ def test_strict_base64_decodes_as_loose_base64(text):
 
 
 _ID_PIECES = st.sampled_from(
-    ["<", ">", "a", "1@b", " ", "\t", "\x00", "é", "\xa0", ",", "(x)", "\u2028"]
+    [
+        "<",
+        ">",
+        "a",
+        "1@b",
+        "<1@b>",
+        "> <",
+        "> ",
+        " ",
+        "\t",
+        "\x00",
+        "é",
+        "\xa0",
+        ",",
+        "(x)",
+        "\u2028",
+    ]
 )
 
 
 @given(st.lists(_ID_PIECES, max_size=8).map("".join))
-def test_one_id_reads_as_any_ids(text):
-    """A value that is one id and nothing else is what the pattern finds in it."""
-    if ids._is_one_id(text):
-        assert [ids._without_space(found) for found in ids._ANGLE.findall(text)] == [text[1:-1]]
+@example("<1@b> <2@b> <1@b>")
+@example("<1@b>  <2@b>")
+@example(f"<{'x' * 999}>")
+def test_plain_ids_read_as_any_ids(text):
+    """What is cut from a value of ids and nothing else is what the pattern finds in it."""
+    value = text.encode()
+    if ids._PLAIN_IDS.fullmatch(value):
+        exact = [ids._without_space(found) for found in ids._ANGLE.findall(text)]
+        assert ids._plain_ids(value) == exact
+        assert max(map(len, exact)) <= ids.LONGEST_ID
     assert ids._without_space(text) == ids._SPACE.sub("", text)
+
+
+_PATH_PIECES = st.sampled_from(
+    [b"<", b">", b"<a@b>", b"a", b"@", b".", b"@b", b" ", b'"', b"(", b",", b"\xe9", b"=?", b"+", b"=20"]
+)  # fmt: skip
+
+
+@given(st.lists(_PATH_PIECES, max_size=6).map(b"".join))
+@example(b"<>")
+@example(b"<a+b=20@b.a>")
+def test_a_plain_return_path_reads_as_any_address(value):
+    """Where the pattern for an ordinary reverse-path answers, the address reader finds the same."""
+    if reader._PLAIN_PATH.fullmatch(value):
+        addresses, _ = header_addresses.parse_addresses(value)
+        assert [one.address for one in addresses] == [value[1:-1].decode()]
+
+
+_TEXT_PIECES = st.sampled_from(
+    [b"\r", b"\n", b"\r\n", b"=", b" ", b"\t", b"=0D", b"=0A", b"x", b"=3D", b"=\r\n", b"= \r\n"]
+)
+
+
+@given(st.lists(_TEXT_PIECES, max_size=8).map(b"".join))
+@example(b"==\r\n")
+@example(b"= \r\r\n")
+def test_line_ends_are_found_in_one_pass(body):
+    """The quick searches find every line end that needs more than the usual."""
+    assert with_lf(body) == body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    exact = binascii.a2b_qp(content._SOFT_BREAK.sub(b"=\n", body))
+    # Behind `==` a line end is text, and keeps its CR when nothing had to be changed.
+    assert with_lf(content._from_quoted_printable(body)) == with_lf(exact)
+    is_torn = body.count(b"=\r") != body.count(b"=\r\n")
+    assert bool(content._LONE_SOFT_BREAK.search(body)) is is_torn
 
 
 _DATE_PIECES = {

@@ -43,7 +43,7 @@ def list_attachments(
     budget: Budget, parts: Sequence[Part], bodies: Bodies, open_tnef: OpenTnef | None
 ) -> Attached:
     """Return the attachments in order, decoded within the limits."""
-    lister = _Lister(budget, open_tnef, bodies.html)
+    lister = _Lister(budget, open_tnef, bodies.html, [], set())
     for index, part in enumerate(parts):
         if part.children or (index in bodies.indexes and not part_name(part)[0]):
             continue
@@ -71,8 +71,8 @@ class _Lister:
     budget: Budget
     open_tnef: OpenTnef | None
     html: str | None
-    found: list[Attachment] = attrs.Factory(list[Attachment])
-    taken: set[str] = attrs.Factory(set[str])
+    found: list[Attachment]
+    taken: set[str]
     tnef: TnefContents | None = None
     used: set[str] | None = None
 

@@ -44,17 +44,8 @@ class Bodies:
 class _Group:
     """Collect the forms of one text: one leaf, or all leaves of a multipart/alternative."""
 
-    plain: list[str] = attrs.Factory(list[str])
-    html: list[str] = attrs.Factory(list[str])
-
-
-@attrs.frozen
-class _Body:
-    """Hold a decoded body, and whether it is all of it."""
-
-    text: str
-    charset: TextCharset
-    is_whole: bool
+    plain: list[str]
+    html: list[str]
 
 
 def choose_bodies(budget: Budget, parts: Sequence[Part], guess: GuessCharset | None) -> Bodies:
@@ -77,16 +68,17 @@ def choose_bodies(budget: Budget, parts: Sequence[Part], guess: GuessCharset | N
         body = _body(budget, part, room, groups.values(), guess)
         if body is None:
             continue  # it stays an attachment without content
-        if body.is_whole:
+        text, charset, is_whole = body
+        del body
+        if is_whole:
             indexes.add(index)
         else:
             budget.report(Defect.BODY_LIMIT)
         group = groups.get(alternative if alternative >= 0 else index)
         if group is None:
-            group = groups[alternative if alternative >= 0 else index] = _Group()
-        charsets.append(body.charset)
-        text = _lines(body.text)
-        del body
+            group = groups[alternative if alternative >= 0 else index] = _Group([], [])
+        charsets.append(charset)
+        text = _lines(text)
         if part.media.full == "text/html":
             group.html.append(text)
             continue
@@ -113,8 +105,13 @@ def _body(
     room: BodyRoom,
     earlier: Iterable[_Group],
     guess: GuessCharset | None,
-) -> _Body | None:
-    """Decode a body as far as there is room; its bytes are gone when it returns."""
+) -> tuple[str, TextCharset, bool] | None:
+    """Decode a body as far as there is room; its bytes are gone when it returns.
+
+    Returns:
+        The text, how its charset was found, and whether it is all of the body; None for a body that
+        is over a limit.
+    """
     found = budget.beginning(part, room.bytes_left())
     if found is None:
         return None
@@ -134,7 +131,7 @@ def _body(
         others = (one for group in earlier for one in (*group.plain, *group.html))
         text = room.cut(text, earlier=others, copies=2 if is_copied else 1)
         is_whole = is_whole and len(text) == len(decoded.text)
-    return _Body(text, _charset(part.media.full, label, decoded), is_whole)
+    return text, _charset(part.media.full, label, decoded), is_whole
 
 
 def _is_flowed(part: Part) -> bool:

@@ -17,6 +17,7 @@ _MOST_PIECES = 512
 _LONG = 4096
 _DEEPEST_QUOTE = 10
 _QUOTES = tuple("> " * depth for depth in range(_DEEPEST_QUOTE + 1))
+_BLANK_QUOTES = tuple(map(str.rstrip, _QUOTES))
 # White space that is more than a single blank.
 _SPACE = re.compile(
     r"(?: (?=[ \t\r\n\f\u200b\ufeff])|[\t\r\n\f\u200b\ufeff])[ \t\r\n\f\u200b\ufeff]*+"
@@ -99,9 +100,10 @@ class Page:
     def fresh_line(self) -> None:
         """End the line that is being written, if anything stands in it."""
         self.ends_in_space = True
-        if not self.current and not self._line_begin:
+        current = self.current
+        if not current and not self._line_begin:
             return
-        text = "".join(self.current)
+        text = current[0] if len(current) == 1 else "".join(current)
         if self._line_begin or text.strip():
             self._end_line(text)
         else:
@@ -111,7 +113,7 @@ class Page:
         """End the line that is being written, with a blank one behind it."""
         self.fresh_line()
         if self._blank is None and self._has_lines:
-            self._blank = _QUOTES[min(self.quote_depth, _DEEPEST_QUOTE)].rstrip()
+            self._blank = _BLANK_QUOTES[min(self.quote_depth, _DEEPEST_QUOTE)]
 
     def joined(self) -> str:
         """Return the text; at most one blank line in a row, none at the ends."""
@@ -129,20 +131,21 @@ class Page:
             text = "".join([*self._line_begin, text])
             self._line_begin = []
         text = text.rstrip()
+        blank, lines = self._blank, self._lines
         is_blank = not text.strip("> ")
-        if is_blank and (self._blank is not None or not self._has_lines):
+        if is_blank and (blank is not None or not self._has_lines):
             return
         if self.quote_depth:
             text = _QUOTES[min(self.quote_depth, _DEEPEST_QUOTE)] + text
         if is_blank:
             self._blank = text.rstrip()
             return
-        if self._blank is not None:
-            self._lines.append(self._blank)
+        if blank is not None:
+            lines.append(blank)
             self._blank = None
         self._has_lines = True
-        self._lines.append(text)
-        if len(self._lines) > _MOST_LINES or len(text) > _LONG:
+        lines.append(text)
+        if len(lines) > _MOST_LINES or len(text) > _LONG:
             self._write()
 
     def _write(self) -> None:

@@ -39,6 +39,7 @@ _INDENTS = re.compile(
     r"style\s?=\s?[\"']margin: ?0(?:px)? 0(?:px)? 0(?:px)? 40px; ?border: ?(?:none|0)",
     re.IGNORECASE,
 )
+_ODD = FOREIGN | {"head"}
 _IMPLIED_END = frozenset({"p", "li", "td", "th", "tr", "dt", "dd", "option"})
 
 
@@ -68,21 +69,22 @@ class _Scanner:
             self.page.text(html.unescape(source) if "&" in source else source)
 
     def start(self, name: str, tag: str) -> None:
-        if name in _IMPLIED_END and self.open_tags and self.open_tags[-1][0] == name:
+        open_tags, around = self.open_tags, self.veil.around
+        if name in _IMPLIED_END and open_tags and open_tags[-1][0] == name:
             self.end(name)
-        if self.hidden or self.veil.around:
+        if self.hidden or around:
             self.end_hidden(name)
-        if name == "head" or (name in FOREIGN and is_self_closed(tag)):
+        if name in _ODD and (name == "head" or is_self_closed(tag)):
             return
-        may_hide_it = (tag or self.veil.around) and not self.shows_all
+        may_hide_it = (tag or around) and not self.shows_all
         if self.hidden or name in _DROPPED or (may_hide_it and self.hides(name, tag)):
             role = "hidden"
             self.hidden += 1
         else:
             begin = _BEGIN.get(name)
             role = begin(self, tag) if begin else ""
-        if len(self.open_tags) < _MOST_OPEN:
-            self.open_tags.append((name, role))
+        if len(open_tags) < _MOST_OPEN:
+            open_tags.append((name, role))
             self.open_count[name] = self.open_count.get(name, 0) + 1
         elif role not in _UNDOES_NOTHING:
             self.leave(role)
@@ -187,12 +189,13 @@ class _Scanner:
             elif name == "br":
                 self.page.line()
             return
+        open_tags, around = self.open_tags, self.veil.around
         found = ""
         while found != name:
-            found, role = self.open_tags.pop()
+            found, role = open_tags.pop()
             self.open_count[found] -= 1
-            if self.veil.around:
-                self.veil.end(len(self.open_tags))
+            if around:
+                self.veil.end(len(open_tags))
                 self.is_veiled = self.veil.is_veiled
             if role:
                 self.leave(role)

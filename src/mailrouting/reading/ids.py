@@ -9,6 +9,8 @@ __all__ = ["LONGEST_ID", "message_id", "message_ids"]
 LONGEST_ID = 998  # RFC 5322 §2.1.1: no line is longer, so no id can be
 _ANGLE = re.compile(r"<([^<>]{1,4000}+)(?:>|$|(?=<))")
 _SPACE = re.compile(r"\s+")
+# Ids as nearly all are written; folded lines come joined by one space.
+_PLAIN_IDS = re.compile(rb"<[!-;=?-~]{1,998}+>(?: <[!-;=?-~]{1,998}+>)*+")
 
 
 def message_ids(values: list[bytes]) -> tuple[str, ...]:
@@ -22,10 +24,10 @@ def message_ids(values: list[bytes]) -> tuple[str, ...]:
     """
     found: dict[str, None] = {}
     for value in values:
-        text = clean(raw_text(value))
-        if _is_one_id(text):
-            found[text[1:-1]] = None
+        if _PLAIN_IDS.fullmatch(value):
+            found.update(dict.fromkeys(_plain_ids(value)))
             continue
+        text = clean(raw_text(value))
         ids = [_without_space(inner) for inner in _ANGLE.findall(text)]
         if not ids:
             ids = [word.strip(",;\"'()<>") for word in text.split() if "@" in word]
@@ -40,9 +42,9 @@ def message_id(values: list[bytes]) -> str | None:
     '17 without brackets'
     """
     for value in values:
+        if _PLAIN_IDS.fullmatch(value):
+            return _plain_ids(value)[0]
         text = clean(raw_text(value))
-        if _is_one_id(text):
-            return text[1:-1]
         found = _ANGLE.search(text)
         one = _without_space(found[1]) if found else text.strip("<> ")
         if one:
@@ -50,16 +52,8 @@ def message_id(values: list[bytes]) -> str | None:
     return None
 
 
-def _is_one_id(text: str) -> bool:
-    """Tell whether a value is one id in brackets and nothing else."""
-    return (
-        text.startswith("<")
-        and text.find(">") == len(text) - 1
-        and text.rfind("<") == 0
-        and 2 < len(text) <= LONGEST_ID  # noqa: PLR2004
-        and text.isprintable()
-        and " " not in text
-    )
+def _plain_ids(value: bytes) -> list[str]:
+    return value[1:-1].decode("ascii").split("> <")
 
 
 def _without_space(text: str) -> str:

@@ -1,6 +1,7 @@
 """Read one mail: bytes in, `Message` out."""
 
 import mmap
+import re
 
 import attrs
 
@@ -34,6 +35,8 @@ from mailrouting.reading.scan import scan
 __all__ = ["read"]
 
 _SOURCES = (bytes, mmap.mmap)
+_NO_HELPERS = Helpers()
+_PLAIN_PATH = re.compile(rb"<[A-Za-z0-9_.+=-]++@[A-Za-z0-9.-]++>")
 _ODD_BOUNCE = "A mail system sent it, and a reader of odd bounces found recipients in it."
 
 
@@ -61,7 +64,7 @@ def read(
     """
     _refuse_what_is_no_mail(raw)
     try:
-        return _read(raw, limits, helpers or Helpers())
+        return _read(raw, limits, helpers or _NO_HELPERS)
     except Exception:  # noqa: BLE001 - the promise is that it never raises: a fault is a defect
         return Message(raw=raw, defects=(Defect.READER_FAULT,))
 
@@ -202,6 +205,8 @@ def _return_path(header: HeaderBlock) -> str | None:
     value = header.first(b"return-path")
     if value is None:
         return None
+    if _PLAIN_PATH.fullmatch(value):
+        return value[1:-1].decode("ascii")
     addresses, _ = parse_addresses(value, limit=1)
     return addresses[0].address if addresses else ""
 

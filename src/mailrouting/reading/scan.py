@@ -18,6 +18,7 @@ __all__ = ["Part", "scan"]
 
 _LONGEST_KNOWN = 200
 _OWN_TO_A_MAIL = re.compile(rb"boundary|name|<")
+_CR, _LF = b"\r\n"
 _LONGEST_DELIMITER = 300  # a boundary line with its trailing white space
 
 
@@ -171,7 +172,7 @@ def _next_delimiter(
         dashes = raw.find(b"--", dash) if dash >= 0 else -1
         if dashes < 0:
             return None
-        if dashes and raw[dashes - 1 : dashes] != b"\n":
+        if dashes and raw[dashes - 1] != _LF:
             line = raw.find(b"\n--", dashes)
             if line < 0:
                 return None
@@ -185,6 +186,6 @@ def _next_delimiter(
             before = dashes
             # The line end before it belongs to the delimiter, not to the part.
             before -= before > 0
-            before -= raw[max(before - 1, 0) : before] == b"\r"
+            before -= before > 0 and raw[before - 1] == _CR
             return before, min(stop + 1, len(raw)), boundary, closes
         position = dashes + 2
