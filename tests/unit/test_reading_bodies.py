@@ -66,7 +66,7 @@ def test_charset_labels_mean_what_they_mean_in_practice(label, data, text):
     "label",
     [
         b"utf-7", b"idna", b"punycode", b"unicode_escape", b"raw_unicode_escape", b"undefined",
-        b"base64", b"zlib", b"hex", b"rot13", b"no-such-charset", b"../../x",
+        b"base64", b"zlib", b"hex", b"rot13", b"no-such-charset", b"../../x", b"<", b"_",
     ],
 )  # fmt: skip
 def test_charsets_that_are_none_are_refused(label):

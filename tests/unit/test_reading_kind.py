@@ -520,3 +520,38 @@ def test_subjects_of_vacation_notices_are_known(subject):
     fields = f"From: ann@x.example\r\nSubject: {subject}\r\n\r\nI am away.\r\n".encode()
     assert read(b"Return-Path: <>\r\n" + fields).kind is Kind.AUTOMATIC_REPLY
     assert read(fields).kind is Kind.PERSONAL
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        (
+            "------ This is a copy of the message, including all the headers. ------\n\n"
+            "From: help@desk.example\nMessage-ID: <orig@desk.example>\n"
+        ),
+        (
+            "--- Below this line is a copy of the message.\n\n"
+            "Return-Path: <help@desk.example>\nMessage-Id:\n <orig@desk.example>\n"
+        ),
+        "Original message headers:\n\n> Received: from x\n> message-id: <orig@desk.example>\n",
+    ],
+)
+def test_the_original_id_of_a_bounce_without_a_report_is_in_its_text(returned):
+    """Exim, qmail and Exchange write the returned header into the text."""
+    refusal = "\n\nThe following address failed:\n\n<gone@x.org>: 550 5.1.1 User unknown\n\n"
+    lines = (refusal + returned).encode().replace(b"\n", b"\r\n")
+    daemons = (b"Return-Path: <>", b"From: MAILER-DAEMON@x.org", b"Subject: failure notice")
+    message = read(b"\r\n".join(daemons) + lines)
+    assert message.kind is Kind.BOUNCE
+    assert message.original_message_id == "orig@desk.example"
+    persons = (b"From: Carla <carla@x.org>", b"Subject: What is this?")
+    assert read(b"\r\n".join(persons) + lines).original_message_id is None
+
+
+def test_the_original_id_of_a_report_may_be_a_field_of_its_own():
+    """Gmail names it in the delivery status, for the header that it returns may have none."""
+    raw = report(STATUS + b"Action: failed\r\nStatus: 5.1.1\r\n")
+    raw = raw.replace(b"Message-ID: <orig@example.org>\r\n", b"")
+    assert read(raw).original_message_id is None
+    told = b"Reporting-MTA: dns; x\r\nX-Original-Message-ID: <orig@example.org>\r\n\r\n"
+    assert read(raw.replace(STATUS, told + STATUS)).original_message_id == "orig@example.org"

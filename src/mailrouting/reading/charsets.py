@@ -103,7 +103,7 @@ _DECLARED, _UTF_8 = CharsetStep.DECLARED, CharsetStep.UTF_8
 @functools.cache
 def _table() -> dict[str, str]:
     table: dict[str, str] = {}
-    for line in _LABELS.split("\n"):
+    for line in _LABELS.strip().split("\n"):
         codec, _, labels = line.partition(" ")
         for label in (codec, *labels.split()):
             table.setdefault(label, codec)

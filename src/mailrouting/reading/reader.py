@@ -7,7 +7,7 @@ import attrs
 
 from mailrouting.reading.attachments import list_attachments
 from mailrouting.reading.bodies import choose_bodies
-from mailrouting.reading.bounce_text import bounces_in_text, reports_for
+from mailrouting.reading.bounce_text import bounces_in_text, reports_for, returned_id
 from mailrouting.reading.budget import Budget
 from mailrouting.reading.charsets import GuessCharset
 from mailrouting.reading.header_addresses import parse_addresses
@@ -155,7 +155,7 @@ def _read(raw: MailSource, limits: ReadingLimits, helpers: Helpers) -> Message:
         automatic_signs=judgement.signs,
         bounces=bounces,
         feedback_type=reports.feedback_type or None,
-        original_message_id=_original_id(reports),
+        original_message_id=_original_id(reports, judgement.kind, text),
     )
     return postpone(message, rest)
 
@@ -211,10 +211,11 @@ def _return_path(header: HeaderBlock) -> str | None:
     return addresses[0].address if addresses else ""
 
 
-def _original_id(reports: Reports) -> str | None:
-    if reports.reported_id:
-        return reports.reported_id
-    return message_id(reports.original.all(b"message-id")) if reports.original else None
+def _original_id(reports: Reports, kind: Kind, text: str) -> str | None:
+    told = reports.reported_id
+    if told is None and reports.original is not None:
+        told = message_id(reports.original.all(b"message-id"))
+    return told or (returned_id(text) if kind is Kind.BOUNCE else None)
 
 
 def _bounces(

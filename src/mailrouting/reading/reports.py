@@ -91,7 +91,11 @@ def read_reports(
             blocks = _blocks(part_text(raw, part, report, most=_MOST_BYTES))
             bounces = found.bounces + tuple(_recipients(blocks, limits))
             found = attrs.evolve(
-                found, bounces=bounces[:_MOST_RECIPIENTS], has_delivery_status=True
+                found,
+                bounces=bounces[:_MOST_RECIPIENTS],
+                has_delivery_status=True,
+                # Gmail's own, for it may return a header without one.
+                reported_id=found.reported_id or _reported_id(blocks, limits),
             )
         elif kind in _DISPOSITION:
             fields = _fields(part_text(raw, part, report, most=_MOST_BYTES), limits)
@@ -109,6 +113,12 @@ def read_reports(
             found, original=find_original(raw, parts, limits=limits, report=report)
         )
     return found
+
+
+def _reported_id(blocks: list[str], limits: ReadingLimits) -> str | None:
+    if not blocks:
+        return None
+    return message_id(_fields(blocks[0], limits).all(b"x-original-message-id"))
 
 
 def find_original(
