@@ -32,7 +32,7 @@ UIDS_A_COMMAND = 500
 """Ten digits and a comma each stay below the 8192 octets that servers must accept (RFC 7162 §4)."""
 
 _BATCH_OCTETS = 2 * 1024 * 1024
-_BATCH_MAILS = 200
+_BATCH_MAILS = UIDS_A_COMMAND
 _CHUNK = 1024 * 1024
 _LARGEST_UNTOLD = 64 * 1024 * 1024
 """Where a server tells no size, a mail larger than this is taken for an endless one."""
