@@ -151,8 +151,12 @@ _PERSONS_MOVE = frozenset(
 )
 
 
-_FAR_AHEAD = timedelta(minutes=5)
-"""What was looked at so long after now was looked at by a clock that is wrong."""
+_PUT_BACK = timedelta(minutes=5)
+"""A clock that says less than at the last look, by more than this, was put back.
+
+A poll too many costs little, so little is enough. A storage waits an hour until it takes away what
+a worker holds, because that worker may live (S25).
+"""
 
 
 def _state_for(error: MailroutingError) -> HealthState:
@@ -181,7 +185,7 @@ def due_at(health: AccountHealth | None, *, fetch_every: timedelta, now: datetim
         fetch_every: How often it runs while all is well.
         now: The time.
     """
-    if health is None or health.checked_at - now > _FAR_AHEAD:
+    if health is None or health.checked_at - now > _PUT_BACK:
         return now
     return health.next_attempt_at or health.checked_at + fetch_every
 

@@ -333,6 +333,14 @@ class MovesTheFirstUidnext(MemoryStorage):
         return attrs.evolve(stream, first_uidnext=uidnext)
 
 
+class ForgetsSizes(MemoryStorage):
+    """A position tells the size of no mail."""
+
+    def positions(self, mailbox, generation, uids):
+        found = super().positions(mailbox, generation, uids)
+        return {uid: attrs.evolve(state, size=0) for uid, state in found.items()}
+
+
 class SortsLatestAsText(MemoryStorage):
     """UID 99 is later than UID 100."""
 
@@ -669,6 +677,7 @@ TWINS = (
     ("S8", ConcludesAgain, "test_write_runs_once"),
     ("S8", ConcludesAgain, "test_against_the_reference"),
     ("S9", KeepsAttempts, "test_an_attempt_given_back"),
+    ("S10", ForgetsSizes, "test_positions_tell_of_their_rows"),
     ("S10", SortsUidsAsText, "test_unacknowledged_lowest_first"),
     ("S11", ListsNewestThreadsFirst, "test_threads"),
     ("S12", ListsRowsBackwards, "test_listing"),

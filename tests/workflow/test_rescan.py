@@ -141,6 +141,100 @@ def test_f45_a_unique_id_of_deleted_mail_that_is_given_out_again_costs_no_mail(w
     assert not inbox(world).mails
 
 
+def give_unique_id_again(world, number, mail):
+    """Let somebody delete a mail, and the server name a new one as it named that."""
+    folder = inbox(world)
+    uidnext = folder.uidnext
+    del folder.mails[number]
+    folder.uidnext = number
+    world.server.deliver(mail, to=HELP)
+    folder.uidnext = uidnext
+
+
+@pytest.mark.parametrize(
+    "mode", [{}, {"processed": AfterFetch.keep(), "filtered": AfterFetch.delete()}]
+)
+def test_f45_a_unique_id_of_kept_mail_that_is_given_out_again_is_seen_by_its_size(world, mode):
+    """F45: kept mail that somebody deletes, and whose unique-id a new mail gets: that one is read."""
+    world.add(protocol=MailProtocol.POP3, **mode)
+    deliver(world, 1, 2, 3)
+    world.run()
+    give_unique_id_again(world, 2, mail(4, text="a longer one"))
+    report = world.run()
+    assert (report.status, report.stored) == (RunStatus.DONE, 1)
+    assert subjects(world) == ["mail 1", "mail 2", "mail 3", "mail 4"]
+    assert ("help", Event.RESCAN, "numbering 2") in world.desk.events
+    assert world.run().reappeared == 0
+
+
+def test_unique_ids_that_are_places_in_the_mailbox_cost_no_mail(world):
+    """Where all names move up when a mail goes, that is seen although many sizes differ."""
+    world.add(protocol=MailProtocol.POP3, max_per_fetch=500)
+    raws = [mail(number, text="x" * number) for number in range(60)]
+    for raw in raws:
+        world.server.deliver(raw, to=HELP)
+    world.run()
+    folder = inbox(world)
+    places = list(folder.mails.values())
+    del folder.mails[60]
+    kept = [one.raw for one in places[1:]]
+    for number, raw in enumerate(kept, 1):
+        folder.mails[number] = attrs.evolve(folder.mails[number], raw=raw)
+    world.server.deliver(mail(60), to=HELP)
+    folder.mails[60] = attrs.evolve(folder.mails.pop(61), uid="60", unique_id=places[59].unique_id)
+    assert world.run().stored == 1
+    assert len(world.desk.tickets) == 61
+
+
+class WaveringSizes:
+    """Be a POP3 session of a server that counts octets in its own way, another at each login."""
+
+    def __init__(self, session, off):
+        self._session = session
+        self._off = off
+
+    def __getattr__(self, name):
+        return getattr(self._session, name)
+
+    def stat(self, uids):
+        return tuple(
+            attrs.evolve(info, size=info.size + self._off) for info in self._session.stat(uids)
+        )
+
+
+@pytest.mark.parametrize("cut", [b"Message-ID", b"X-Nothing"])
+def test_a_server_whose_sizes_waver_is_asked_for_twenty_headers_a_poll(world, cut):
+    """A size alone proves nothing: what has another one is looked at, the latest twenty."""
+    world.add(protocol=MailProtocol.POP3, max_per_fetch=500)
+    for number in range(30):
+        raw = re.sub(cut + rb":.*\r\n", b"", make_message(subject=f"mail {number}"))
+        world.server.deliver(raw, to=HELP)
+    offsets = iter([0, 7, -3])
+    world.opener = lambda account: WaveringSizes(world.server.open_session(account), next(offsets))
+    world.run()
+    for _ in range(2):
+        world.server.forget_commands()
+        report = world.run()
+        assert (report.status, report.stored) == (RunStatus.DONE, 0)
+        verbs = world.verbs()
+        assert "RETR" not in verbs
+        assert verbs.count("TOP") == (20 if cut == b"X-Nothing" else 0)
+    assert Event.RESCAN not in [event for _, event, _ in world.desk.events]
+
+
+def test_mail_that_a_gateway_shows_with_another_header_each_time_is_no_other_mail(world):
+    """A scanner between us and the server may add a Received field of the moment."""
+    world.add(protocol=MailProtocol.POP3)
+    deliver(world, 1)
+    world.run()
+    folder = inbox(world)
+    for moment in range(2):
+        one = folder.mails[1]
+        folder.mails[1] = attrs.evolve(one, raw=b"Received: by scanner; %d\r\n" % moment + one.raw)
+        assert world.run().stored == 0
+    assert Event.RESCAN not in [event for _, event, _ in world.desk.events]
+
+
 def test_mail_whose_deletion_was_undone_is_deleted_and_not_read_again(world):
     """The same mail under the same unique-id is no new numbering."""
     world.add(protocol=MailProtocol.POP3, processed=AfterFetch.delete())

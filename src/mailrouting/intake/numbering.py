@@ -55,72 +55,110 @@ def is_renumbered(
     """Tell whether known positions hold other mail than they did: a restored backup, a lost index.
 
     What is not there is no evidence. Of POP3's unique-ids, where nothing is ever deleted, the
-    question is whether all of them are gone although mail is there; else, whether one that was
-    deleted names another mail now.
+    question is whether all of them are gone although mail is there; else, whether one that we or
+    another client deleted names another mail now, as RFC 1939 §7 allows.
     """
     if stream.mailbox.protocol is MailProtocol.POP3:
         listed = sorted({uid for window in session.list_uids() for uid in window})
         states = storage.positions(stream.mailbox, stream.generation, listed)
-        if not keeps_all(inbound):
-            return _is_given_out_again(session, storage, states, inbound=inbound)
-        return (
-            bool(listed)
-            and not states
-            and bool(storage.latest_positions(stream.mailbox, stream.generation, limit=1))
+        if keeps_all(inbound) and listed and not states:
+            return bool(storage.latest_positions(stream.mailbox, stream.generation, limit=1))
+        deleted = {uid: one for uid, one in states.items() if _is_deleted(one, inbound=inbound)}
+        kept = {uid: one for uid, one in states.items() if uid not in deleted}
+        return _is_deleted_name_reused(session, storage, deleted) or _is_kept_name_reused(
+            session, storage, kept
         )
-    latest = storage.latest_positions(stream.mailbox, stream.generation, limit=_PROBED)
-    if not latest:
-        return False
-    known = {uid: identity for uid, identity in latest if identity.version == IDENTITY_VERSION}
-    others = [
-        uid
-        for uid, header in session.read_headers(list(known))
-        if delivery_identity(header) != known[uid].delivery
-    ]
-    return any(_is_other(session, uid, known[uid]) for uid in others)
+    latest = dict(storage.latest_positions(stream.mailbox, stream.generation, limit=_PROBED))
+    known = _comparable(latest)
+    return any(
+        _is_other(_present(session, uid), known[uid]) for uid in _other_headers(session, known)
+    )
 
 
-def _is_given_out_again(
-    session: MailSession,
-    storage: Storage[object],
-    states: Mapping[Uid, PositionState],
-    *,
-    inbound: InboundSettings,
+def _is_deleted(state: PositionState, *, inbound: InboundSettings) -> bool:
+    """Tell whether we deleted a mail, or are about to."""
+    is_settled = state.outcome is not None or state.acknowledged
+    return is_settled and after_outcome(inbound, state.outcome).action is AfterAction.DELETE
+
+
+def _is_deleted_name_reused(
+    session: MailSession, storage: Storage[object], deleted: Mapping[Uid, PositionState]
 ) -> bool:
-    """Tell whether a unique-id of deleted mail names another now, as RFC 1939 §7 allows.
+    """Look at the headers of what was deleted and is listed.
 
     Deletions that are not known to be done are all looked at: they are about to be repeated.
     """
-    deleted = {
-        uid: state
-        for uid, state in states.items()
-        if (state.outcome is not None or state.acknowledged)
-        and after_outcome(inbound, state.outcome).action is AfterAction.DELETE
-    }
     undone = [uid for uid, state in deleted.items() if not state.acknowledged]
     done = [uid for uid, state in deleted.items() if state.acknowledged][:_PROBED]
-    identities = {
-        uid: storage.intake_row(intake_id).identity
-        for uid in (*undone, *done)
-        if (intake_id := deleted[uid].intake_id) is not None
-    }
-    known = {uid: one for uid, one in identities.items() if one.version == IDENTITY_VERSION}
+    known = _comparable(_identities(storage, {uid: deleted[uid] for uid in (*undone, *done)}))
     headers = dict(session.read_headers(list(known)))
     return any(
-        _is_other(session, uid, identity)
+        _is_other(_present(session, uid), identity)
         for uid, identity in known.items()
         if not identity.delivery or delivery_identity(headers.get(uid, b"")) != identity.delivery
     )
 
 
-def _is_other(session: MailSession, uid: Uid, identity: MailIdentity) -> bool:
-    """Look at the whole mail: a server may cut headers of broken mail in its own way."""
-    for mail in session.read([uid]):
-        found = identify(mail.raw, received_at=mail.received_at)
-        return identity.fingerprint != found.fingerprint and (
-            not identity.delivery or identity.delivery != found.delivery
-        )
+def _is_kept_name_reused(
+    session: MailSession, storage: Storage[object], kept: Mapping[Uid, PositionState]
+) -> bool:
+    """Look at the headers of mail that is listed with another size than it was stored with.
+
+    A size alone proves nothing, because servers count in their own ways; of many that differ the
+    latest are looked at. A yes reads the whole mailbox again, so it needs every sign: a gateway may
+    show a mail with another header each time, and mail without a delivery identity is passed over.
+    """
+    stored = {uid: state for uid, state in kept.items() if state.size is not None}
+    resized = [
+        info.uid
+        for info in session.stat(list(stored))
+        if info.size is not None and info.size != stored[info.uid].size
+    ]
+    latest = sorted(resized, key=lambda uid: stored[uid].intake_id or 0, reverse=True)[:_PROBED]
+    identities = _comparable(_identities(storage, {uid: stored[uid] for uid in latest}))
+    known = {uid: identity for uid, identity in identities.items() if identity.delivery}
+    for uid in _other_headers(session, known):
+        found = _present(session, uid)
+        if found and _is_other(found, known[uid]) and found.content != known[uid].content:
+            return True
     return False
+
+
+def _identities(
+    storage: Storage[object], states: Mapping[Uid, PositionState]
+) -> dict[Uid, MailIdentity]:
+    return {
+        uid: storage.intake_row(state.intake_id).identity
+        for uid, state in states.items()
+        if state.intake_id is not None
+    }
+
+
+def _comparable(identities: Mapping[Uid, MailIdentity]) -> dict[Uid, MailIdentity]:
+    return {uid: one for uid, one in identities.items() if one.version == IDENTITY_VERSION}
+
+
+def _other_headers(session: MailSession, known: Mapping[Uid, MailIdentity]) -> list[Uid]:
+    """Return the mails that are there with another header."""
+    return [
+        uid
+        for uid, header in session.read_headers(list(known))
+        if delivery_identity(header) != known[uid].delivery
+    ]
+
+
+def _present(session: MailSession, uid: Uid) -> MailIdentity | None:
+    """Read the whole mail: a server may cut headers of broken mail in its own way."""
+    for mail in session.read([uid]):
+        return identify(mail.raw, received_at=mail.received_at)
+    return None
+
+
+def _is_other(found: MailIdentity | None, known: MailIdentity) -> bool:
+    """Tell whether a mail that is there is not the known one."""
+    if found is None or found.fingerprint == known.fingerprint:
+        return False
+    return not known.delivery or found.delivery != known.delivery
 
 
 def refuse_flood(

@@ -298,11 +298,13 @@ class PositionState:
         intake_id: The row; None for mail older than the cut-off, which has none.
         outcome: Its outcome, when it has one.
         acknowledged: Whether the server was told.
+        size: The row's `size`; None when there is no row.
     """
 
     intake_id: int | None
     outcome: OutcomeKind | None
     acknowledged: bool
+    size: int | None
 
 
 @attrs.frozen(kw_only=True)

@@ -47,6 +47,8 @@ class Storage(MailboxStorage, IntakeStorage[Tx_co], UpkeepStorage, Protocol[Tx_c
             attempt back.
         S10. `unacknowledged` lists positions of the mailbox's present generation that the server
             was not told about, lowest first; `mark_acknowledged` takes them off. Idempotent.
+            `positions` says of each the row's id, outcome and size, and whether the server was
+            told.
         S11. `find_threads` returns every record of an id, oldest first; equal records are kept
             once.
         S12. Listing order is by id. What was returned is a value.

@@ -219,11 +219,12 @@ class MemoryMailboxes:
             )
 
     def _state_of(self, slot: Slot) -> PositionState:
-        outcome = self._intake[slot.intake_id].row.outcome if slot.intake_id else None
+        row = self._intake[slot.intake_id].row if slot.intake_id else None
         return PositionState(
             intake_id=slot.intake_id,
-            outcome=outcome.kind if outcome else None,
+            outcome=row.outcome.kind if row and row.outcome else None,
             acknowledged=slot.acknowledged,
+            size=row.size if row else None,
         )
 
     def _slots_at(self, position: Position) -> dict[Uid, Slot]:

@@ -41,8 +41,8 @@ class SqlPositions(SqlBase[Tx_co]):
         """See `Storage.positions`."""
         found: dict[Uid, PositionState] = {}
         for some in chunks(uids, MANY):
-            for uid, intake_id, kind, acknowledged in self._executor.rows(
-                "SELECT p.uid, p.intake_id, i.outcome_kind, p.acknowledged"
+            for uid, intake_id, kind, acknowledged, size in self._executor.rows(
+                "SELECT p.uid, p.intake_id, i.outcome_kind, p.acknowledged, i.size"
                 " FROM mailrouting_position p"
                 " JOIN mailrouting_mailbox m ON m.id = p.mailbox_id"
                 " LEFT JOIN mailrouting_intake i ON i.id = p.intake_id"
@@ -50,7 +50,10 @@ class SqlPositions(SqlBase[Tx_co]):
                 (*mailbox_key(mailbox), generation, *some),
             ):
                 found[uid] = PositionState(
-                    intake_id=intake_id, outcome=_kind(kind), acknowledged=bool(acknowledged)
+                    intake_id=intake_id,
+                    outcome=_kind(kind),
+                    acknowledged=bool(acknowledged),
+                    size=size,
                 )
         return found
 

@@ -48,7 +48,10 @@ __all__ = [
 ]
 
 FAR_AHEAD = timedelta(hours=1)
-"""A hold made so long after now was made by a clock that is wrong (S25)."""
+"""A hold made, or a hit counted, so long after now was so by a clock that is wrong (S25).
+
+Clocks of living workers differ by less; nothing that one of them holds may be taken from it.
+"""
 
 LONGEST_WAIT = timedelta(hours=25)
 """A wait that is longer was meant by a clock that is wrong: nobody waits longer than a day (S25)."""

@@ -190,6 +190,25 @@ class MailboxObligations(StorageKit):
             "2": False,
         }, "S10: positions must say what was acknowledged"
 
+    def test_positions_tell_of_their_rows(self, storage: Storage[object]) -> None:
+        """S10: a position tells of its row the id, the outcome and the size; without one, nothing."""
+        held = opened(storage)
+        first, second = mail(1), mail(2, raw=b"Message-ID: <2@example.org>\r\n\r\n" + b"x" * 9000)
+        one, two = (
+            result.intake_id for result in storage.intake_put([first, second], lease=held, now=NOW)
+        )
+        storage.intake_skip([position(3)], lease=held)
+        claimed, _ = claim(storage)
+        storage.conclude(claimed, lambda _: conclusion(1))
+        states = storage.positions(MAILBOX, 1, ["1", "2", "3"])
+        assert {
+            uid: (state.intake_id, state.outcome, state.size) for uid, state in states.items()
+        } == {
+            "1": (one, OutcomeKind.CREATED, len(first.raw)),
+            "2": (two, None, len(second.raw)),
+            "3": (None, None, None),
+        }, "S10: positions must tell id, outcome and size of their rows"
+
     def test_only_the_present_generation(self, storage: Storage[object]) -> None:
         """S10: positions of an older generation are not listed."""
         held = opened(storage)

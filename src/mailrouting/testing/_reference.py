@@ -303,6 +303,7 @@ class _Machine(RuleBasedStateMachine):
                 intake_id=row.id,
                 outcome=row.outcome,
                 acknowledged=(generation, uid) in self.acknowledged,
+                size=len(mail(row.number).raw),
             )
             for (generation, uid), row in self.slots.items()
             if generation == self.generation

@@ -31,7 +31,7 @@ class Maildrop:
     """Be the mails of one session; RFC 1939 keeps their numbers until it ends.
 
     Attributes:
-        sizes: Octets of each mail as LIST told them, by number.
+        sizes: Octets of each mail as LIST told them, by number; 0 where it told none.
         names: The name of each mail that has one, by number.
         unnamed: Mails without a unique-id of their own: the server has no UIDL, or gives one to
             several mails, as RFC 1939 §7 lets it for equal ones. They are named by content.
