@@ -287,7 +287,7 @@ class Fetcher(Generic[Tx]):
         Raises:
             StorageError: The storage itself failed.
         """
-        return self._drain(account_ids).converted
+        return self._drain(account_ids, self.stopping).converted
 
     def _run_each(self, account_ids: Sequence[str]) -> Iterator[FetchReport]:
         for account_id in account_ids:
@@ -307,8 +307,8 @@ class Fetcher(Generic[Tx]):
             tell=Teller(self.desk),
         )
 
-    def _drain(self, account_ids: Sequence[str] | None) -> Drained:
-        tools = self._tools()
+    def _drain(self, account_ids: Sequence[str] | None, is_to_end: Callable[[], bool]) -> Drained:
+        tools = attrs.evolve(self._tools(), stopping=is_to_end)
         converter = Converter(
             storage=self.storage,
             desk=self.desk,

@@ -9,7 +9,7 @@ it is absent: absence is "unknown", and the next poll looks again.
 import enum
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import attrs
 
@@ -27,6 +27,7 @@ __all__ = [
     "RawMail",
     "SessionFeature",
     "SessionOpener",
+    "TellsProgress",
 ]
 
 
@@ -193,6 +194,23 @@ class MailSession(Protocol):
 
     def close(self) -> None:
         """Leave cleanly; POP3 commits its deletions here. Idempotent; never raises."""
+        ...
+
+
+@runtime_checkable
+class TellsProgress(Protocol):
+    """Be a session that tells when octets come: its user can hold the mailbox meanwhile.
+
+    An ability that a `MailSession` may have. Without it a mail that takes longer than a lease is
+    read by two workers in turn, and by neither to its end.
+    """
+
+    def on_progress(self, heard: Callable[[], None] | None) -> None:
+        """Call `heard` whenever octets of an answer come; None: nobody.
+
+        It is called often, in the thread that called the session. An error of
+        `mailrouting.errors` that it raises ends the connection and leaves the method as it is.
+        """
         ...
 
 

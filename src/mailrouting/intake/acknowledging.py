@@ -1,6 +1,6 @@
 """Tell the server what became of mails, by their outcomes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -29,6 +29,7 @@ class Acknowledger:
         session: With the folder open.
         storage: Knows what the server was not told yet.
         inbound: What the account wants done.
+        keep: Called before each command, to hold the mailbox; may raise.
         told: How many mails are done.
         refusal: The first clean refusal, if any: those mails stay, and are told again by the next
             run.
@@ -37,6 +38,7 @@ class Acknowledger:
     session: MailSession
     storage: Storage[object]
     inbound: InboundSettings
+    keep: Callable[[], None]
     told: int = 0
     refusal: SessionError | None = None
     _left: set[Position] = attrs.field(factory=set[Position], init=False)
@@ -54,6 +56,7 @@ class Acknowledger:
         """
         while groups := self._pending(lease):
             for after, positions in groups.items():
+                self.keep()
                 done = self._done(after, positions)
                 self.storage.mark_acknowledged(
                     [position for position in positions if position.uid in done], lease=lease

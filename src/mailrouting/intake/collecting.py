@@ -65,6 +65,7 @@ class Collector:
         uidnext: What the server told when the folder was opened; mail from there on is new.
         limits: Bounds of a batch.
         now: The time of the run.
+        keep: Called between mails, to hold the mailbox; may raise.
         before_rescan: Called once, before the first mail of a rescan is read; may raise.
         takes_all: Take in more than `max_per_fetch`.
         passed_over: Mails that broke the session before in this run; left for the next one.
@@ -83,6 +84,7 @@ class Collector:
     limits: FetchLimits
     now: datetime
     before_rescan: Callable[[], None]
+    keep: Callable[[], None]
     takes_all: bool = False
     passed_over: frozenset[Uid] = frozenset()
     one_by_one: bool = False
@@ -100,7 +102,8 @@ class Collector:
 
         Raises:
             SessionError: The session broke; what was read before was yielded.
-            ConfigurationError: `before_rescan` refused.
+            AccountError: `before_rescan` refused.
+            StaleWriteError: `keep` found the mailbox in another worker's hands.
         """
         self._budget = sys.maxsize if self.takes_all else self.inbound.max_per_fetch
         for window in self.session.list_uids():
@@ -174,6 +177,7 @@ class Collector:
             self.at = None
             if mail is None:
                 break
+            self.keep()
             missing.pop(mail.uid, None)
             mails.append(self._intake_mail(mail))
             size += len(mail.raw)

@@ -5,7 +5,7 @@ import attrs
 from mailrouting.errors import MailroutingError, PeerProtocolError
 from mailrouting.health import DeskHealth
 from mailrouting.intake.reports import Converted, FetchReport, RunStatus
-from mailrouting.records import Lease, Uid
+from mailrouting.records import Uid
 
 __all__ = ["Progress"]
 
@@ -16,7 +16,6 @@ class Progress:
 
     Attributes:
         account_id: Which account.
-        lease: The hold on the mailbox, as it was renewed last.
         breaking: Mails that broke a connection in this run.
         unread: These, and mails that the server did not give out whole.
         desk: How the host's desk is; None before anything was converted.
@@ -28,7 +27,6 @@ class Progress:
     """
 
     account_id: str
-    lease: Lease
     stored: int = 0
     reappeared: int = 0
     reopened: int = 0

@@ -26,13 +26,14 @@ from mailrouting.hooks import Event
 from mailrouting.intake.calling import calling, ours
 from mailrouting.intake.checking import refuse_problems
 from mailrouting.intake.draining import Drained
+from mailrouting.intake.holding import Hold
 from mailrouting.intake.keeping import KeptSession
 from mailrouting.intake.progress import Progress
 from mailrouting.intake.reports import FetchReport, RunStatus, failed, skipped
 from mailrouting.intake.tools import Tools
 from mailrouting.intake.visiting import Visit
 from mailrouting.records import Lease, MailboxKey
-from mailrouting.session import MailSession, SessionOpener
+from mailrouting.session import MailSession, SessionOpener, TellsProgress
 
 __all__ = ["AccountRun"]
 
@@ -55,7 +56,7 @@ class AccountRun(Generic[Tx]):
         inbound: Its mailbox.
         directory: What is configured.
         tools: Storage, clock, limits.
-        drain: Converts what waits of these accounts.
+        drain: Converts what waits of these accounts, until it is to stop.
         open_session: Opens the mailbox.
         kept: The connection of an earlier run; None: open one and close it.
         accepts_rescan: Whether a person said yes to old mail after a new numbering.
@@ -65,7 +66,7 @@ class AccountRun(Generic[Tx]):
     inbound: InboundSettings
     directory: Directory
     tools: Tools[Tx]
-    drain: Callable[[Sequence[str]], Drained]
+    drain: Callable[[Sequence[str], Callable[[], bool]], Drained]
     open_session: SessionOpener
     kept: KeptSession | None = None
     accepts_rescan: bool = False
@@ -81,13 +82,19 @@ class AccountRun(Generic[Tx]):
             return failed(self.account.id, ours(error))
         if lease is None:
             return skipped(self.account.id, "another worker is at it")
-        progress = Progress(account_id=self.account.id, lease=lease)
+        progress = Progress(account_id=self.account.id)
+        hold = Hold(
+            storage=self.tools.storage,
+            lease=lease,
+            clock=self.tools.clock,
+            ttl_seconds=self.tools.limits.lease_seconds,
+        )
         if drained is not None:
             _note(progress, drained)
         try:
-            return self._hold(progress)
+            return self._work(progress, hold)
         finally:
-            self._release(progress.lease)
+            self._release(hold.lease)
 
     # a kept connection with nothing new: one question to the server, and no write
 
@@ -95,7 +102,7 @@ class AccountRun(Generic[Tx]):
         """Convert what waits when the server has nothing new; None when it may have something."""
         if self.kept is None or not self.kept.has_nothing_new(self.inbound):
             return None
-        return self.drain([self.account.id])
+        return self.drain([self.account.id], self.tools.stopping)
 
     def _is_quiet(self, drained: Drained) -> bool:
         """Tell whether nothing is left to do; the health is written only now and then."""
@@ -146,13 +153,13 @@ class AccountRun(Generic[Tx]):
         except MailroutingError as error:
             _log.warning("a lease stays until it ends by itself: %s", error)
 
-    def _hold(self, progress: Progress) -> FetchReport:
+    def _work(self, progress: Progress, hold: Hold) -> FetchReport:
         before: AccountHealth | None = None
         try:
             before = self.tools.storage.health(self.account.id)
             refuse_problems(self.account, self.directory)
-            self._convert(progress)  # what waits needs no server
-            self._visit(progress, is_wary=_is_wary(before))
+            self._convert(progress, hold)  # what waits needs no server
+            self._visit(progress, hold, is_wary=_is_wary(before))
         except Exception as error:  # noqa: BLE001 - one account's trouble stops no other
             progress.error = ours(error)
         try:
@@ -161,20 +168,26 @@ class AccountRun(Generic[Tx]):
             progress.error = progress.error or ours(error)
         return progress.report()
 
-    def _convert(self, progress: Progress) -> None:
-        _note(progress, self.drain([self.account.id]))
+    def _convert(self, progress: Progress, hold: Hold) -> None:
+        def is_to_end() -> bool:
+            return self.tools.stopping() or not hold.is_kept()
+
+        _note(progress, self.drain([self.account.id], is_to_end))
 
     # visiting the server
 
-    def _visit(self, progress: Progress, *, is_wary: bool) -> None:
+    def _visit(self, progress: Progress, hold: Hold, *, is_wary: bool) -> None:
         """Visit the mailbox; a mail that breaks session after session is passed over."""
         for _ in range(_MOST_SESSIONS):
             session, is_kept = self._session()
+            if isinstance(session, TellsProgress):
+                session.on_progress(hold.keep)
             visit = Visit(
                 inbound=self.inbound,
                 session=session,
                 tools=self.tools,
-                convert=lambda: self._convert(progress),
+                convert=lambda: self._convert(progress, hold),
+                hold=hold,
                 progress=progress,
                 is_kept=is_kept,
                 is_wary=is_wary,
@@ -203,6 +216,8 @@ class AccountRun(Generic[Tx]):
             return self.open_session(self.account), False
 
     def _leave(self, session: MailSession, progress: Progress, *, is_whole: bool) -> None:
+        if isinstance(session, TellsProgress):
+            session.on_progress(None)
         if self.kept is None or not is_whole:
             session.close()
             return

@@ -11,6 +11,7 @@ from mailrouting.hooks import Event
 from mailrouting.intake.acknowledging import Acknowledger
 from mailrouting.intake.aftermath import keeps_all
 from mailrouting.intake.collecting import Batch, Collector, cutoff
+from mailrouting.intake.holding import Hold
 from mailrouting.intake.numbering import FIRST_GENERATION, is_renumbered, refuse_flood
 from mailrouting.intake.progress import Progress
 from mailrouting.intake.tools import Tools
@@ -36,6 +37,7 @@ class Visit(Generic[Tx]):
         session: An open connection.
         tools: Storage, clock, limits.
         convert: Converts what waits, and notes it in `progress`.
+        hold: The hold on the mailbox.
         progress: What the run has done so far.
         is_kept: Whether the connection saw this folder before: then its numbering holds.
         is_wary: Whether mail may break the connection: it is read one by one.
@@ -46,6 +48,7 @@ class Visit(Generic[Tx]):
     session: MailSession
     tools: Tools[Tx]
     convert: Callable[[], None]
+    hold: Hold
     progress: Progress
     is_kept: bool = False
     is_wary: bool = False
@@ -68,12 +71,15 @@ class Visit(Generic[Tx]):
         status = self.session.open_folder(self.inbound.folder, writable=not keeps_all(self.inbound))
         stream = self._numbered(status)
         acknowledger = Acknowledger(
-            session=self.session, storage=self.tools.storage, inbound=self.inbound
+            session=self.session,
+            storage=self.tools.storage,
+            inbound=self.inbound,
+            keep=self.hold.keep,
         )
         # What an earlier run left was converted before this connection was opened, and the lease is
         # new: a poll that finds nothing need not write.
-        if acknowledger.is_awaited(self.progress.lease):
-            self._renew()
+        if acknowledger.is_awaited(self.hold.lease):
+            self.hold.renew()
             self._acknowledge(acknowledger)
         self._collector = collector = self._collecting(stream, status)
         untold = 0
@@ -105,7 +111,7 @@ class Visit(Generic[Tx]):
 
     def _stream(self, status: FolderStatus, *, renumbered: bool = False) -> Stream:
         stream = self.tools.storage.stream_open(
-            self.progress.lease,
+            self.hold.lease,
             uidvalidity=status.uidvalidity,
             uidnext=status.uidnext,
             cutoff=cutoff(self.inbound.first_run, self.tools.clock()),
@@ -130,6 +136,7 @@ class Visit(Generic[Tx]):
             limits=self.tools.limits,
             now=self.tools.clock(),
             before_rescan=before_rescan,
+            keep=self.hold.keep,
             takes_all=self.accepts_rescan,
             passed_over=frozenset(self.progress.breaking),
             one_by_one=self.is_wary,
@@ -151,11 +158,11 @@ class Visit(Generic[Tx]):
     def _put(self, batch: Batch) -> None:
         storage, progress = self.tools.storage, self.progress
         if batch.old:
-            storage.intake_skip(batch.old, lease=progress.lease)
+            storage.intake_skip(batch.old, lease=self.hold.lease)
             progress.too_old += len(batch.old)
             return
         results = storage.intake_put(
-            batch.mails, lease=progress.lease, now=self.tools.clock(), rescan=batch.is_rescan
+            batch.mails, lease=self.hold.lease, now=self.tools.clock(), rescan=batch.is_rescan
         )
         for result in results:
             if result.status is PutStatus.CREATED:
@@ -193,24 +200,17 @@ class Visit(Generic[Tx]):
         converts_first = self.inbound.acknowledge_when is AcknowledgeWhen.CONVERTED
         if converts_first:
             self.convert()
-        self._renew()
+        # Converting may take long, and one alone may talk to the server.
+        self.hold.renew()
         if tells or not converts_first:
             self._acknowledge(acknowledger)
         if not converts_first:
             self.convert()
 
-    def _renew(self) -> None:
-        """Stay the holder: converting may take long, and one alone may talk to the server."""
-        self.progress.lease = self.tools.storage.lease_renew(
-            self.progress.lease,
-            ttl_seconds=self.tools.limits.lease_seconds,
-            now=self.tools.clock(),
-        )
-
     def _acknowledge(self, acknowledger: Acknowledger) -> None:
         before = acknowledger.told
         try:
-            acknowledger.acknowledge(self.progress.lease)
+            acknowledger.acknowledge(self.hold.lease)
         finally:
             self.progress.acknowledged += acknowledger.told - before
             self.progress.refusal = acknowledger.refusal

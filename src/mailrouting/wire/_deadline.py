@@ -9,6 +9,7 @@ import io
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -49,6 +50,10 @@ class Flooded(Exception):  # noqa: N818 - a peer's act, mapped before it leaves 
     """The peer sent, or announced, more than any right answer has."""
 
 
+def _nobody() -> None:
+    """Hear nothing."""
+
+
 class Wire:
     """Be a connected socket whose commands have a deadline and a limit of octets."""
 
@@ -56,6 +61,7 @@ class Wire:
         self.socket: socket.socket = sock
         self.ended: bool = False
         self.closed: bool = False
+        self._heard: Callable[[], None] = _nobody
         self._silence = silence
         self._deadline = time.monotonic()
         self._octets_left = 0
@@ -84,6 +90,10 @@ class Wire:
             wire.close()
             raise
         return wire
+
+    def on_progress(self, heard: Callable[[], None] | None) -> None:
+        """Call `heard` whenever octets come; None: nobody."""
+        self._heard = heard or _nobody
 
     def allow(self, *, octets: int, seconds: float | None = None) -> None:
         """Begin a command: its answer may have that many octets, and take so long.
@@ -149,6 +159,7 @@ class Wire:
         self._octets_left -= count
         if self._octets_left < 0:
             raise Flooded("it sent more octets than any right answer has")
+        self._heard()
         return count
 
     def _encrypt(self, context: ssl.SSLContext, host: str) -> None:

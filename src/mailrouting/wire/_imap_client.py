@@ -186,6 +186,10 @@ class Connection:
         """Return what the server said in a form that can be shown."""
         return excerpt(said, hide=self._hide())
 
+    def on_progress(self, heard: Callable[[], None] | None) -> None:
+        """See `TellsProgress.on_progress`."""
+        self._wire.on_progress(heard)
+
     def close(self) -> None:
         """Close at once. Idempotent."""
         self._wire.close()

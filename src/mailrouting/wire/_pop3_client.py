@@ -243,6 +243,10 @@ class Pop3Connection:
 
         self._attempt("STLS", exchange, opening=True)
 
+    def on_progress(self, heard: Callable[[], None] | None) -> None:
+        """See `TellsProgress.on_progress`."""
+        self._wire.on_progress(heard)
+
     def close(self) -> None:
         """Close at once. Idempotent."""
         self._wire.close()

@@ -55,6 +55,11 @@ class Maildrop:
         """Return the mails of that name, all with the same octets; none when it is gone."""
         return self._numbers.get(uid, [])
 
+    def has(self, uid: Uid) -> bool:
+        """Tell whether a mail of that name is there and not marked deleted."""
+        numbers = self.numbers(uid)
+        return bool(numbers) and not self.marked.issuperset(numbers)
+
     def may_hide(self, uid: Uid) -> bool:
         """Say whether a mail that has no name yet could be the one of this name."""
         return bool(self.unnamed) and uid.startswith(_BY_CONTENT)

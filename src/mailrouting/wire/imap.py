@@ -5,7 +5,7 @@ changed was looked at afterwards. Every command has a deadline, every answer a l
 """
 
 import ssl
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -218,6 +218,10 @@ class ImapSession:
             SessionError: It does not exist, and the server refused to create it.
         """
         create_folder(self._connection, one_line(folder, what="the folder's name"))
+
+    def on_progress(self, heard: Callable[[], None] | None) -> None:
+        """Call `heard` whenever octets come; see `TellsProgress`."""
+        self._connection.on_progress(heard)
 
     def close(self) -> None:
         """Log out. Idempotent; never raises. Expunges nothing."""

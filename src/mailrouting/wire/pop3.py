@@ -69,6 +69,7 @@ class Pop3Session:
         self._opening = 0
         self._writable = False
         self._has_read = False
+        self._heard: Callable[[], None] | None = None
 
     @classmethod
     def connect(
@@ -89,8 +90,7 @@ class Pop3Session:
             tls: From `mailrouting.wire.tls`; shared by all sessions.
             timeouts: How long to wait.
             account_id: Whose mailbox it is, for errors.
-            scratch: Where mails over 1 MiB are kept while they are read, in files without a name;
-                None is the system's folder for such files.
+            scratch: Where mails over 1 MiB are kept while they are read; None: the system's folder.
 
         Raises:
             ConfigurationError: The settings contradict themselves, or the server offers nothing
@@ -183,7 +183,7 @@ class Pop3Session:
                 uid=uid, size=maildrop.sizes[maildrop.numbers(uid)[0]] or None, received_at=None
             )
             for uid in dict.fromkeys(uids)
-            if self._present(maildrop, uid)
+            if maildrop.has(uid)
         )
 
     def read(self, uids: Sequence[Uid]) -> Iterator[RawMail]:
@@ -277,6 +277,11 @@ class Pop3Session:
         del folder
         self._refuse(SessionFeature.FOLDERS, "CREATE")
 
+    def on_progress(self, heard: Callable[[], None] | None) -> None:
+        """Call `heard` whenever octets come; see `TellsProgress`."""
+        self._heard = heard
+        self._connection.on_progress(heard)
+
     def close(self) -> None:
         """Commit the deletions and leave. Idempotent; never raises.
 
@@ -319,7 +324,7 @@ class Pop3Session:
         while maildrop is not self._maildrop:
             maildrop = self._find(tuple(left), verb)
             # Equal mails are read once.
-            numbers = [maildrop.numbers(uid)[0] for uid in left if self._present(maildrop, uid)]
+            numbers = [maildrop.numbers(uid)[0] for uid in left if maildrop.has(uid)]
             mails = retrieve(self._connection, maildrop, numbers, take, command=command, most=most)
             for number, mail in mails:
                 uid = maildrop.names[number]
@@ -358,6 +363,7 @@ class Pop3Session:
         because = ""
         try:
             self._connection = self._log_in()
+            self._connection.on_progress(self._heard)
             self._maildrop = self._list(self._connection, writable=self._writable)
         except SessionError as error:
             because = str(error)
@@ -374,11 +380,6 @@ class Pop3Session:
         if any(maildrop.may_hide(uid) and not maildrop.numbers(uid) for uid in uids):
             name_by_content(self._connection, maildrop, sorted(maildrop.unnamed))
         return maildrop
-
-    @staticmethod
-    def _present(maildrop: Maildrop, uid: Uid) -> bool:
-        numbers = maildrop.numbers(uid)
-        return bool(numbers) and not maildrop.marked.issuperset(numbers)
 
     def _whole(self, limit: int) -> MailSource:
         scratch = Scratch(self._scratch)
