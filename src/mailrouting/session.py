@@ -169,7 +169,11 @@ class MailSession(Protocol):
         ...
 
     def mark_seen(self, uids: Sequence[Uid]) -> frozenset[Uid]:
-        """Mark mails seen; return those that carry the flag now."""
+        """Mark mails seen; return those that carry the flag now.
+
+        Raises:
+            SessionError: The server refused, or would forget the flag; the mails stay.
+        """
         ...
 
     def move(self, uids: Sequence[Uid], folder: str) -> frozenset[Uid]:
@@ -185,11 +189,18 @@ class MailSession(Protocol):
         """Delete mails; return those that are gone, or will be when the session is closed.
 
         POP3 does it at the end of a session, and not at all when the connection is lost before.
+
+        Raises:
+            SessionError: The server refused; the mails stay.
         """
         ...
 
     def ensure_folder(self, folder: str) -> None:
-        """Create a folder unless it exists. Idempotent."""
+        """Create a folder unless it exists. Idempotent.
+
+        Raises:
+            SessionError: It does not exist, and the server refused to create it.
+        """
         ...
 
     def close(self) -> None:

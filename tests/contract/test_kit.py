@@ -169,7 +169,21 @@ def test_shared_transaction_without_sql_needs_its_hooks(tmp_path):
         Kit().test_the_host_commits_with_us(storage)
 
 
-def test_account_store_without_an_opener_is_told(tmp_path):
-    """An account store's class without the hook says so."""
-    with pytest.raises(TypeError, match="opener"):
-        AccountStoreConformance().test_versions(tmp_path)
+@pytest.mark.parametrize(
+    ("inside", "told"),
+    [
+        ({}, r"(?s)TestMine must say.*def opener\(self, fresh_dir\)"),
+        (
+            {"opener": lambda self, folder: MemoryAccounts, "test_order": lambda self: None},
+            r'known_gaps = \{"test_order"',
+        ),
+        (
+            {"opener": lambda self, folder: MemoryAccounts, "known_gaps": {"test_nothing": ""}},
+            "test_nothing",
+        ),
+    ],
+)
+def test_an_account_stores_class_is_held_to_the_same_rules(inside, told):
+    """A missing hook, an overridden test and a gap that names no test are refused at once."""
+    with pytest.raises(TypeError, match=told):
+        type("TestMine", (AccountStoreConformance,), inside)

@@ -1,9 +1,9 @@
 """A storage on its way: it has what the storage kit's first level asks for, and no more."""
 
-from mailrouting.stores.memory import MemoryStorage
+from broken_stores import ClaimsTriedMailTogether
 
 
-class BeginningStorage(MemoryStorage):
+class BeginningStorage(ClaimsTriedMailTogether):
     """Be enough for one worker that does not die, while servers number mail as they did."""
 
     def stream_open(self, lease, *, renumbered=False, **numbers):
@@ -31,5 +31,5 @@ for _name in (
     "outcome_counts",
     "purge",
 ):
-    assert hasattr(MemoryStorage, _name)
+    assert hasattr(BeginningStorage, _name)
     setattr(BeginningStorage, _name, _not_written(_name))

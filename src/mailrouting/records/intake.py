@@ -53,7 +53,13 @@ class MailboxKey:
 
 @attrs.frozen
 class Position:
-    """Name a slot on a server: within one generation of a mailbox a UID means one mail."""
+    """Name a slot on a server: within one generation of a mailbox a UID means one mail.
+
+    Attributes:
+        mailbox: Which mailbox.
+        generation: Which numbering of it: see `Stream`.
+        uid: The mail's name in that numbering.
+    """
 
     mailbox: MailboxKey
     generation: int

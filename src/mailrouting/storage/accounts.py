@@ -21,7 +21,8 @@ class AccountStore(Accounts, Protocol):
 
     Obligations:
         A1. `save` with the stored version stores and returns a higher version; with any other it
-            raises `StaleWriteError` and changes nothing.
+            raises `StaleWriteError` and changes nothing. No version of an id is ever used again,
+            not even after `remove`.
         A2. What was returned is a value: changing the store does not change it.
         A3. A directory lists accounts by id, whatever the order of saving.
         A4. Any text that the values allow comes back unchanged.

@@ -40,7 +40,9 @@ class UpkeepStorage(Protocol):
     def pause(self, account_id: str, *, because: str, now: datetime | None = None) -> None:
         """Note that an account's mailbox is not to be fetched from (S26).
 
-        What was taken in already, or is pushed, is converted all the same. Apart from health, because health's last writer wins.
+        What was taken in already, or is pushed, is converted all the same. Of an account that is
+        paused already `because` is replaced, and `since` stays. Apart from health, because health's
+        last writer wins.
         """
         ...
 

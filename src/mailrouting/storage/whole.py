@@ -46,7 +46,8 @@ class Storage(MailboxStorage, IntakeStorage[Tx_co], UpkeepStorage, Protocol[Tx_c
         S9. `intake_fail` frees the claim and keeps the failure; with `counts=False` it gives the
             attempt back.
         S10. `unacknowledged` lists positions of the mailbox's present generation that the server
-            was not told about, lowest first; `mark_acknowledged` takes them off. Idempotent.
+            was not told about, of IMAP the lowest UID first, by number; `mark_acknowledged` takes
+            them off. Idempotent.
             `positions` says of each the row's id, outcome and size, and whether the server was
             told.
         S11. `find_threads` returns every record of an id, oldest first; equal records are kept

@@ -13,9 +13,9 @@ from types import FrameType
 from typing import Any
 
 from mailrouting.storage import Storage
+from mailrouting.testing._kit import Opener
 
 __all__ = [
-    "Opener",
     "Operation",
     "adapter_folders",
     "dies_before_line",
@@ -27,7 +27,6 @@ _NOT_ADAPTERS = ("builtins", "typing", "abc", "mailrouting.storage")
 _DIED, _SURVIVED, _RAISED = 70, 0, 71
 
 _Tracer = Callable[[FrameType, str, Any], Any]
-Opener = Callable[[], Storage[object]]
 Operation = Callable[[Storage[object]], object]
 
 

@@ -11,7 +11,7 @@ from mailrouting.errors import RecordNotFoundError, StaleWriteError
 from mailrouting.storage import AccountStore
 from mailrouting.testing._kit import check_opener, must_raise
 
-__all__ = ["AccountStoreConformance"]
+__all__ = ["AccountObligations"]
 
 _NAMES = ("Ärger & Co", "\U0001f4e8", 'a "quoted" name', "' OR 1=1", "")
 
@@ -22,8 +22,8 @@ def _account(account_id: str, *, name: str = "Help") -> EmailAccount:
     )
 
 
-class AccountStoreConformance:
-    """Be the base of a test class that proves one account store. Override `opener`."""
+class AccountObligations:
+    """Hold an account store to A1 to A4."""
 
     def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)

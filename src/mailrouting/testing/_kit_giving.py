@@ -53,7 +53,7 @@ class GivingObligations(StorageKit):
         put(storage, 1, 2, 3)
         old = claim(storage)
         storage.conclude(old[1], lambda _: conclusion(2))
-        taken = claim_one(storage, now=at(61))
+        taken = claim_one(storage, now=at(61), limit=1)
         storage.intake_fail(old[2], FAILURE, retry_at=at(99), counts=True)
         rows = storage.intake_rows()
         storage.intake_give_back(old)

@@ -39,7 +39,7 @@ try:
     import pytest
 
     from mailrouting.testing._kit import StorageKit
-    from mailrouting.testing._kit_accounts import AccountStoreConformance
+    from mailrouting.testing._kit_accounts import AccountObligations
     from mailrouting.testing._kit_again import AgainObligations
     from mailrouting.testing._kit_conclude import ConcludeObligations
     from mailrouting.testing._kit_giving import GivingObligations
@@ -114,12 +114,28 @@ class StorageConformance(
             )
         _refuse_overridden_tests(cls, StorageConformance)
         if cls.opener is StorageKit.opener:
-            raise TypeError(
-                f"{cls.__name__} must say how its data is opened: write\n"
-                "    def opener(self, fresh_dir):\n"
-                f'        return partial({cls.__name__.removeprefix("Test")}, fresh_dir / "data")'
-            )
+            raise _no_opener(cls)
         _expect_known_gaps(cls, StorageConformance, cls.known_gaps)
+
+
+class AccountStoreConformance(AccountObligations):
+    """Be the base of a test class that proves one account store.
+
+    Override `opener`. No test may be overridden.
+
+    Attributes:
+        known_gaps: Tests that the store does not pass yet, each with the reason; a test that
+            passes in spite of it fails, until its entry goes.
+    """
+
+    known_gaps: ClassVar[dict[str, str]] = {}
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        _refuse_overridden_tests(cls, AccountStoreConformance)
+        if cls.opener is AccountObligations.opener:
+            raise _no_opener(cls)
+        _expect_known_gaps(cls, AccountStoreConformance, cls.known_gaps)
 
 
 class SessionConformance(LookingObligations, ChangingObligations):
@@ -145,6 +161,14 @@ class SessionConformance(LookingObligations, ChangingObligations):
                 "        return MyMailbox(fresh_dir)  # a MailboxHands"
             )
         _expect_known_gaps(cls, SessionConformance, cls.known_gaps)
+
+
+def _no_opener(cls: type) -> TypeError:
+    return TypeError(
+        f"{cls.__name__} must say how its data is opened: write\n"
+        "    def opener(self, fresh_dir):\n"
+        f'        return partial({cls.__name__.removeprefix("Test")}, fresh_dir / "data")'
+    )
 
 
 def _refuse_overridden_tests(cls: type, kit: type) -> None:
