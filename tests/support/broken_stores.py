@@ -288,6 +288,13 @@ class IgnoresTheOutcome(MemoryStorage):
         return super().intake_rows(**options)
 
 
+class CountsAMailAsItsOwnCopy(MemoryStorage):
+    """The row that is to be left out is listed, too."""
+
+    def intake_rows(self, *, other_than=None, **options):
+        return super().intake_rows(**options)
+
+
 class LetsDatabaseErrorsOut(SqliteStorage):
     """A busy database says so in its own words."""
 
@@ -682,6 +689,7 @@ TWINS = (
     ("S11", ListsNewestThreadsFirst, "test_threads"),
     ("S12", ListsRowsBackwards, "test_listing"),
     ("S12", IgnoresTheOutcome, "test_rows_of_an_outcome"),
+    ("S4", CountsAMailAsItsOwnCopy, "test_accounts_are_apart"),
     ("S13", FoldsCase, "test_texts_are_compared_exactly"),
     ("S14", WorksAfterClose, "test_use_after_close"),
     ("S15", ForgetsLeases, "test_everything_survives"),

@@ -2,9 +2,8 @@
 
 import re
 import traceback
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import PurePath
+from types import TracebackType
 
 from mailrouting.errors import (
     HookError,
@@ -24,22 +23,35 @@ HOOK_MAY_SAY = (HookError, StorageUnavailableError, TransactionMisuseError)
 does not mean that the mail's claim is lost."""
 
 
-@contextmanager
-def calling(
-    hook: str, *, may_say: tuple[type[MailroutingError], ...] = HOOK_MAY_SAY
-) -> Generator[None]:
+class calling:  # noqa: N801 - used as a statement: `with calling(...)`
     """Call a host's hook inside: what it raises leaves as `HookError`.
 
     Args:
         hook: Its name.
         may_say: Errors that leave as they are.
     """
-    try:
-        yield
-    except may_say:
-        raise
-    except Exception as error:
-        raise hook_error(hook, error) from error
+
+    # Not a generator: this is entered several times for each mail.
+    __slots__ = ("_hook", "_may_say")
+
+    def __init__(
+        self, hook: str, *, may_say: tuple[type[MailroutingError], ...] = HOOK_MAY_SAY
+    ) -> None:
+        self._hook = hook
+        self._may_say = may_say
+
+    def __enter__(self) -> None:
+        """Begin the call."""
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Turn what was raised into ours."""
+        if isinstance(exc, Exception) and not isinstance(exc, self._may_say):
+            raise hook_error(self._hook, exc) from exc
 
 
 def hook_error(hook: str, error: Exception) -> HookError:

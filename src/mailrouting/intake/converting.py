@@ -103,8 +103,10 @@ class Converter(Generic[Tx]):
         return self._conclude(claim, message, decision, draft)
 
     def _copies(self, claim: Claim) -> tuple[IntakeRow, ...]:
-        rows = self.storage.intake_rows(content=claim.row.identity.content, limit=_MOST_COPIES)
-        return tuple(row for row in rows if row.id != claim.row.id)
+        row = claim.row
+        return self.storage.intake_rows(
+            content=row.identity.content, other_than=row.id, limit=_MOST_COPIES
+        )
 
     def _prepare(
         self, draft: TicketDraft | EntryDraft

@@ -54,7 +54,7 @@ _SCHEMA = (
         ticket integer not null references desk_ticket (id),
         address text not null,
         primary key (ticket, address)
-    )""",
+    ) without rowid""",
     "create index if not exists desk_participant_address on desk_participant (address)",
 )
 

@@ -156,6 +156,7 @@ class IntakeStorage(Protocol[Tx_co]):
         state: IntakeState | None = None,
         outcome: OutcomeKind | None = None,
         content: str | None = None,
+        other_than: int | None = None,
         after_id: int = 0,
         limit: int = 100,
     ) -> tuple[IntakeRow, ...]:
@@ -166,6 +167,7 @@ class IntakeStorage(Protocol[Tx_co]):
             state: Only in this state.
             outcome: Only with this outcome.
             content: Only with this `MailIdentity.content`: copies of one mail.
+            other_than: Leave out the row with this id.
             after_id: Only with a higher id.
             limit: At most so many.
         """

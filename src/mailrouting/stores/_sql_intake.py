@@ -315,17 +315,19 @@ class SqlIntake(SqlBase[Tx_co]):
         state: IntakeState | None = None,
         outcome: OutcomeKind | None = None,
         content: str | None = None,
+        other_than: int | None = None,
         after_id: int = 0,
         limit: int = 100,
     ) -> tuple[IntakeRow, ...]:
         """See `Storage.intake_rows`."""
         wanted = {
-            "i.account_id": account_id,
-            "i.state": state.value if state else None,
-            "i.content": content,
+            "i.account_id =": account_id,
+            "i.state =": state.value if state else None,
+            "i.content =": content,
+            "i.id <>": other_than,
         }
-        chosen = {column: value for column, value in wanted.items() if value is not None}
-        conditions = ["i.id > ?", *(f"{column} = ?" for column in chosen)]
+        chosen = {what: value for what, value in wanted.items() if value is not None}
+        conditions = ["i.id > ?", *(f"{what} ?" for what in chosen)]
         # Written out, so that a partial index can serve.
         if outcome is not None:
             conditions.append(f"i.outcome_kind = '{outcome.value}'")

@@ -270,8 +270,10 @@ class SqliteExecutor:
             handle.begun, handle.has_written = True, False
             try:
                 yield
-                with _translated():
+                try:
                     connection.control("COMMIT")
+                except sqlite3.Error as error:
+                    raise _error_for(error) from error
             except BaseException as error:
                 _roll_back(handle)
                 if isinstance(error, TransactionMisuseError):

@@ -5,7 +5,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, Self, TypeVar, cast, overload
+from typing import Any, Self, TypeVar, overload
 
 import attrs
 
@@ -87,8 +87,9 @@ def refuse_unstorable(value: object) -> None:
 def _refuse_each(values: Iterable[object]) -> None:
     for value in values:
         kind: type = type(value)
-        if kind is str:
-            _refuse_text(cast("str", value))
+        if type(value) is str:  # said so for the type checkers
+            if "\0" in value or not value.isascii():
+                _refuse_text(value)
         elif kind not in _STORABLE:
             _refuse_each(_parts_of(kind)(value))
 
@@ -117,8 +118,7 @@ def _zoned(time: datetime) -> Iterable[object]:
 def _refuse_text(text: str) -> None:
     if "\0" in text:
         raise ValueError(f"text with NUL cannot be stored: {text[:80]!r}")
-    if not text.isascii():
-        text.encode()  # UnicodeEncodeError is a ValueError
+    text.encode()  # UnicodeEncodeError is a ValueError
 
 
 def refuse_foreign_positions(positions: Sequence[Position], lease: Lease) -> None:

@@ -309,6 +309,7 @@ class MemoryStorage(MemoryUpkeep):
         state: IntakeState | None = None,
         outcome: OutcomeKind | None = None,
         content: str | None = None,
+        other_than: int | None = None,
         after_id: int = 0,
         limit: int = 100,
     ) -> tuple[IntakeRow, ...]:
@@ -318,6 +319,7 @@ class MemoryStorage(MemoryUpkeep):
                 intake.row
                 for intake in self._intake.values()
                 if intake.row.id > after_id
+                and intake.row.id != other_than
                 and account_id in (None, intake.row.account_id)
                 and state in (None, intake.row.state)
                 and (outcome is None or (intake.row.outcome and intake.row.outcome.kind is outcome))

@@ -100,6 +100,8 @@ class IntakeObligations(StorageKit):
         assert [row.account_id for row in rows] == [ACCOUNT, _OTHER.account_id]
         same = storage.intake_rows(content=rows[0].identity.content)
         assert [row.id for row in same] == [row.id for row in rows], "copies must be found"
+        others = storage.intake_rows(content=rows[0].identity.content, other_than=rows[0].id)
+        assert [row.id for row in others] == [rows[1].id], "a row is no copy of itself"
 
     def test_pushed_mail(self, storage: Storage[object]) -> None:
         """S4: pushed mail needs no lease, and is stored once for its account."""
