@@ -89,7 +89,7 @@ class Fetcher(Generic[Tx]):
         helpers: What reading may use besides itself; see `mailrouting.integrations.reading_helpers`.
         reader: What reads a mail: in this process, or a `mailrouting.isolation.Isolation`.
         desk_name: The desk's name in the storage; two desks on one storage need two names.
-        worker: Who runs, for leases and claims.
+        worker: Who runs, for leases, claims and connections that are kept: a name for each process.
         jitter: Returns a number from 0 to 1 to spread retries; pass `random.random`.
         stopping: Asked between mails and batches: once it says yes, a run ends early and cleanly,
             and the next one goes on there.
@@ -151,7 +151,8 @@ class Fetcher(Generic[Tx]):
         """Name the accounts whose time has come, the one that waits longest first.
 
         An account is due when it is new, when `fetch_every` has passed, or, after a failure, at the
-        time in its health, so that a refused login is not locked out. One that is paused is not.
+        time in its health, so that a refused login is not locked out. One that is paused is not,
+        nor one whose connection another worker keeps, until that one is overdue.
 
         Raises:
             StorageError: The healths cannot be read.
@@ -162,7 +163,8 @@ class Fetcher(Generic[Tx]):
         for account in self.accounts.directory().accounts:
             if account.mailbox is not None and account.id not in paused:
                 health = self.storage.health(account.id)
-                at = due_at(health, fetch_every=account.mailbox.fetch_every, now=now)
+                every = account.mailbox.fetch_every
+                at = due_at(health, fetch_every=every, now=now, worker=self.worker)
                 due.append((at, account.id))
         return tuple(account_id for at, account_id in sorted(due) if at <= now)
 

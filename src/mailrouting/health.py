@@ -28,6 +28,8 @@ __all__ = [
     "after_host_trouble",
     "after_success",
     "due_at",
+    "is_fresh",
+    "kept",
     "shown_state",
 ]
 
@@ -79,6 +81,9 @@ class AccountHealth:
         next_attempt_at: When the next try is due after a failure; None: at its usual time.
         trouble: What is wrong; None when `state` is `OK` or `SILENT`.
         quiet_since: When mail came last; before the first one, when a run succeeded first.
+        kept_by: The worker that keeps the account's connection open and asks it for new mail; None:
+            nobody.
+        kept_until: Until then others leave the account to that worker; None: when `kept_by` is.
     """
 
     account_id: str
@@ -90,6 +95,8 @@ class AccountHealth:
     next_attempt_at: datetime | None = None
     trouble: Trouble | None = None
     quiet_since: datetime | None = None
+    kept_by: str | None = None
+    kept_until: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -159,6 +166,11 @@ a worker holds, because that worker may live (S25).
 """
 
 
+_FRESH = timedelta(minutes=5)
+_GRACE = timedelta(minutes=1)
+"""For a worker whose threads are busy when an account is due."""
+
+
 def _state_for(error: MailroutingError) -> HealthState:
     if isinstance(error, AuthenticationError):
         return HealthState.AUTH_FAILED
@@ -176,7 +188,13 @@ def shown_state(health: AccountHealth | None, *, is_paused: bool) -> HealthState
     return health.state if health else None
 
 
-def due_at(health: AccountHealth | None, *, fetch_every: timedelta, now: datetime) -> datetime:
+def due_at(
+    health: AccountHealth | None,
+    *,
+    fetch_every: timedelta,
+    now: datetime,
+    worker: str | None = None,
+) -> datetime:
     """Return when an account is due, which may be over.
 
     Args:
@@ -184,10 +202,34 @@ def due_at(health: AccountHealth | None, *, fetch_every: timedelta, now: datetim
             looked at in the future, because the clock was put back since.
         fetch_every: How often it runs while all is well.
         now: The time.
+        worker: For whom: what another keeps is due for this one when that one is overdue. None:
+            for whoever keeps it.
     """
     if health is None or health.checked_at - now > _PUT_BACK:
         return now
+    if health.kept_until is not None and worker not in {None, health.kept_by}:
+        return health.kept_until
     return health.next_attempt_at or health.checked_at + fetch_every
+
+
+def kept(health: AccountHealth, *, worker: str, fetch_every: timedelta) -> AccountHealth:
+    """Return the health of an account whose connection a worker keeps.
+
+    That worker asks the server every `fetch_every`, and writes a health only when the last one is
+    no longer `is_fresh`; others leave the account to it for as long as that may take.
+
+    Args:
+        health: After a run that succeeded.
+        worker: Who keeps it.
+        fetch_every: How often it runs.
+    """
+    until = health.checked_at + fetch_every + _FRESH + _GRACE
+    return attrs.evolve(health, kept_by=worker, kept_until=until)
+
+
+def is_fresh(health: AccountHealth, *, now: datetime) -> bool:
+    """Tell whether a health is so new that a poll which found nothing need not be noted."""
+    return abs(now - health.checked_at) < _FRESH
 
 
 def after_success(

@@ -3,7 +3,8 @@
 A worker keeps account from account: each runs in a thread of its own for as long as it takes, so
 many at once, and so many on one server. What fails waits by its health; a server that hangs takes
 the threads of its own accounts until its deadlines pass. Several workers, in one process or in
-many, share the accounts of one storage: leases keep them apart.
+many, share the accounts of one storage: leases keep them apart, and who keeps an account's
+connection is in its health. Give each process a `Fetcher(worker=...)` of its own.
 """
 
 import logging
@@ -243,7 +244,15 @@ class Worker(Generic[Tx]):
     def _part(self, pool: Executor, names: Iterable[str]) -> None:
         """Close connections; not in this thread, for a server may be slow to part."""
         for name in names:
-            self._submit(pool, _PARTING, self._kept.pop(name).close)
+            self._submit(pool, _PARTING, partial(self._let_go, name, self._kept.pop(name)))
+
+    def _let_go(self, name: str, kept: KeptSession) -> None:
+        """Close a connection, and leave its account to whoever finds it due."""
+        kept.close()
+        storage = self._fetcher.storage
+        health = storage.health(name)
+        if health is not None and health.kept_by == self._fetcher.worker:
+            storage.save_health(attrs.evolve(health, kept_by=None, kept_until=None))
 
     def _run_account(self, name: str, kept: KeptSession | None) -> FetchReport:
         try:

@@ -27,9 +27,14 @@ class KeptSession:
         """Whether a connection is held; between runs."""
         return self._session is not None
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether a connection is held whose last run left nothing to do; between runs."""
+        return self.is_open and self._is_settled
+
     def has_nothing_new(self, inbound: InboundSettings) -> bool:
         """Ask the server, when nothing was left to do; False when that cannot be said."""
-        if self._session is None or not self._is_settled or self._inbound != inbound:
+        if self._session is None or not self.is_settled or self._inbound != inbound:
             return False
         try:
             return not self._session.check()

@@ -21,6 +21,8 @@ from mailrouting.health import (
     after_failure,
     after_host_trouble,
     after_success,
+    is_fresh,
+    kept,
 )
 from mailrouting.hooks import Event
 from mailrouting.intake.calling import calling, ours
@@ -44,7 +46,6 @@ _log = logging.getLogger(__name__)
 _BREAKS = frozenset({SessionLostError.__name__, PeerProtocolError.__name__})
 _BREAKS_IN_A_ROW = 2
 _MOST_SESSIONS = 10
-_HEALTH_IS_FRESH = timedelta(minutes=5)
 
 
 @attrs.define(kw_only=True)
@@ -118,19 +119,22 @@ class AccountRun(Generic[Tx]):
         after = self._after_success(health, has_mail=False)
         if after.state is not health.state:
             return False  # silent from now on: that is told, and by the holder of the mailbox
-        if abs(now - health.checked_at) >= _HEALTH_IS_FRESH:
+        if not is_fresh(health, now=now) or health.kept_by != after.kept_by:
             storage.save_health(after)
         return True
 
     def _after_success(self, before: AccountHealth | None, *, has_mail: bool) -> AccountHealth:
         hours = self.inbound.silent_after_hours
-        return after_success(
+        after = after_success(
             before,
             account_id=self.account.id,
             now=self.tools.clock(),
             has_mail=has_mail,
             silent_after=None if hours is None else timedelta(hours=hours),
         )
+        if self.kept is None or not self.kept.is_settled:
+            return after
+        return kept(after, worker=self.tools.worker, fetch_every=self.inbound.fetch_every)
 
     # holding the mailbox
 

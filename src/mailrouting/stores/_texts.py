@@ -102,6 +102,8 @@ def health_to_text(health: AccountHealth) -> str:
             "next_attempt_at": micros(health.next_attempt_at),
             "trouble": trouble and [trouble.error_type, trouble.text, trouble.hint],
             "quiet_since": micros(health.quiet_since),
+            "kept_by": health.kept_by,
+            "kept_until": micros(health.kept_until),
         }
     )
 
@@ -121,6 +123,8 @@ def health_from_text(account_id: str, text: str) -> AccountHealth:
         trouble=trouble and Trouble(error_type=trouble[0], text=trouble[1], hint=trouble[2]),
         # Not in healths of an older version.
         quiet_since=moment(values.get("quiet_since")),
+        kept_by=values.get("kept_by"),
+        kept_until=moment(values.get("kept_until")),
     )
 
 

@@ -322,6 +322,8 @@ class IntakeObligations(StorageKit):
             next_attempt_at=at(90),
             trouble=Trouble(error_type="ConnectError", text="\U0001f4e8 'x\"", hint=""),
             quiet_since=at(-0.000001),
+            kept_by="worker",
+            kept_until=at(0.000002),
         )
         well = AccountHealth(account_id=ACCOUNT, state=HealthState.OK, since=NOW, checked_at=NOW)
         for health in (ill, well, ill):
