@@ -7,6 +7,7 @@ from hypothesis import example, given, strategies as st
 from mailrouting.reading import (
     Defect,
     Kind,
+    attributions,
     content,
     dates,
     evidence,
@@ -233,12 +234,12 @@ _LINES = st.lists(
 @example(["On Monday Ann <a@b.c>", "", "", "wrote:"])
 def test_earlier_mail_begins_only_where_it_may(lines):
     """The exact rules find nothing on a line that the cheap look leaves out."""
-    here, above = quote_marks.may_begin(lines)
+    here, above = attributions.may_begin(lines)
     for index, line in enumerate(lines):
         if index not in here:
             assert not reply._earlier_mail_begins(lines, index)
             assert quote_marks._FORWARD_MARKER.match(line) is None
-            assert index in above or not quote_marks.attribution_length(lines, index)
+            assert index in above or not attributions.attribution_length(lines, index)
 
 
 _LEAF_PIECES = st.sampled_from(

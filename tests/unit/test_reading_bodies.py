@@ -484,13 +484,6 @@ def test_part_with_header_only_does_not_eat_the_next():
     assert read(raw).text == "text"
 
 
-def test_inner_boundary_equal_to_the_outer_is_one_level():
-    """A nested multipart with its parent's boundary cannot be told apart, and is not."""
-    inner = b"Content-Type: multipart/mixed; boundary=frontier\r\n\r\n"
-    message = read(mail(multipart(b"mixed", inner, part(b"text/plain", b"two"))))
-    assert message.text == "two"
-
-
 def test_limits_keep_the_rest_as_an_attachment():
     """Past the limit of parts the rest is one opaque part."""
     parts = [part(b"text/plain", b"%d" % number) for number in range(10)]

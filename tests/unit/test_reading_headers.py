@@ -265,6 +265,13 @@ def test_sender_without_an_at_is_the_first():
         (b"Mon, 2 Mar 2026 09:00:00 +02:00", datetime(2026, 3, 2, 7, tzinfo=UTC)),
         (b"Mon, 2 Mar 2026 09:00:00 GMT-0530", datetime(2026, 3, 2, 14, 30, tzinfo=UTC)),
         (b"2 Mar 2026 09:00", datetime(2026, 3, 2, 9, tzinfo=UTC)),
+        (b"Mon, 2 Mar 2026 9:00 PM +0100", datetime(2026, 3, 2, 20, tzinfo=UTC)),
+        (b"Mon, March 2, 2026 9:00 p.m.", datetime(2026, 3, 2, 21, tzinfo=UTC)),
+        (b"Mon, March 2, 2026 9:00:30am", datetime(2026, 3, 2, 9, 0, 30, tzinfo=UTC)),
+        (b"2 Mar 2026 12:30 AM GMT", datetime(2026, 3, 2, 0, 30, tzinfo=UTC)),
+        (b"2 Mar 2026 12:30 PM GMT", datetime(2026, 3, 2, 12, 30, tzinfo=UTC)),
+        (b"2 Mar 2026 21:00 PM", datetime(2026, 3, 2, 21, tzinfo=UTC)),
+        (b"2026-03-02 9:00 PM", datetime(2026, 3, 2, 21, tzinfo=UTC)),
         (b"Mon, 2 Mar 2026 09:00:00 +9900", datetime(2026, 3, 2, 9, tzinfo=UTC)),
     ],
 )

@@ -263,12 +263,6 @@ def test_name_without_address_is_a_name():
     assert forwarded.to == (HeaderAddress("Ann", ""),)
 
 
-def test_forwarding_by_somebody_else_keeps_the_writer():
-    """`on behalf of` is not part of the address."""
-    text = "---------- Forwarded message ---------\nFrom: Bob <bob@x.org> on behalf of Eve <e@x.org>\nTo: a@x.org\n\ny"
-    assert message_of(text).forwarded.from_ == HeaderAddress("Bob", "bob@x.org")
-
-
 @pytest.mark.parametrize(
     "text", ["---------- Forwarded message ---------\n\nno header", "no mark", "Forwarded message:"]
 )
@@ -390,6 +384,95 @@ def test_last_of_several_marks_begins_the_signature():
 def test_mark_without_its_space_needs_a_short_signature(signature):
     """Names, titles and ways to reach somebody are a signature behind `--` too."""
     assert view(f"It is on fire.\n\n{signature}").signature == signature
+
+
+@pytest.mark.parametrize(
+    "attribution",
+    [
+        "пн, 2 мар. 2026 г. в 09:00, Support <help@example.org>:",
+        "пн, 2 мар. 2026 г. в 09:00, Support <\nhelp@example.org>:",
+        "2 марта 2026 г., 09:00 от Support <help@example.org>:",
+        "Понедельник, 2 марта 2026, 9:00 +03:00 от Support <help@example.org>:",
+        "2026年3月2日(月) 9:00 Support <help@example.org>:",
+        "2026年3月2日(月) 午前9時00分 Support <help@example.org>:",
+        (
+            "\u202bבתאריך יום ב׳, 2 במרץ 2026 ב-9:00 מאת \u202aSupport\u202c\u200f "
+            "<\u202ahelp@example.org\u202c\u200f>:\u202c"
+        ),
+        "בתאריך 2 במרץ 2026 בשעה 09:00, \u200fSupport <help@example.org>:",
+        "في الاثنين، 2 مارس 2026 في 9:00 ص تمت كتابة ما يلي بواسطة Support <help@example.org>:",
+        "في ٢ مارس ٢٠٢٦، الساعة ٩:٠٠، Support <help@example.org>:",
+        "في 2 مارس 2026 09:00، كتب Support:",
+    ],
+)
+@pytest.mark.parametrize("below", [QUOTE, QUOTE.replace("> ", "")])
+def test_attributions_without_a_verb_are_known(attribution, below):
+    """Programs of four languages name a sender and a moment; marks below are not needed."""
+    reply = view(f"It is on fire.\n\n{attribution}\n{below}")
+    assert reply.visible == "It is on fire."
+    assert reply.quoted.endswith("Support")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Ошибка от 2 марта 2026, 09:00 в журнале:",
+        "2 марта 2026, 09:00 мы писали Support <help@example.org>, вот ответ:",
+        "2026年3月2日(月) 9:00 の会議の議題:",
+        "בתאריך 2 במרץ 2026 בשעה 09:00 קרה הדבר הבא:",
+        "في 2 مارس 2026 09:00 حدث ما يلي:",
+        "Meeting on 2 March 2026, 9:00 with Bob <bob@example.com>:",
+    ],
+)
+def test_dates_of_people_begin_no_quote(line):
+    """What a person announces with a date stays visible."""
+    assert view(f"Hello.\n\n{line}\n\nIt broke.\n").quoted == ""
+
+
+FORWARDS = {
+    "Yandex": (
+        '-------- Пересылаемое сообщение --------\n02.03.2026, 09:00, "Bob Roe" <bob@example.com>:\n\n'
+        "It is on fire.\n\n-------- Конец пересылаемого сообщения --------\n"
+    ),
+    "Yandex in English": (
+        '-------- Forwarded message --------\n02.03.2026, 09:00, "Bob Roe" <bob@example.com>:\n\n'
+        "> It is on fire.\n\n-------- End of forwarded message --------\n\n-- \nAnn\n"
+    ),
+    "SquirrelMail": (
+        "---------------------------- Original Message ----------------------------\nSubject: Printer\n"
+        'From:    "Bob Roe" <bob@example.com>\nDate:    Mon, March 2, 2026 9:00 am\n'
+        'To:      "Ann" <ann@example.org>\n'
+        "--------------------------------------------------------------------------\n\nIt is on fire.\n"
+    ),
+    "an attribution": 'On 02/03/2026 09:00, "Bob Roe" <bob@example.com> wrote:\n\nIt is on fire.\n',
+}
+
+
+@pytest.mark.parametrize("program", FORWARDS)
+@pytest.mark.parametrize("subject", ["Fwd: Printer", "[Fwd: Printer]", "Fwd: [Desk] Printer"])
+def test_forwards_that_have_no_usual_header_are_read(program, subject):
+    """Writer, date and text are found, whatever rules stand around them."""
+    forwarded = message_of("Please look.\n\n" + FORWARDS[program], subject=subject).forwarded
+    assert forwarded.from_ == HeaderAddress("Bob Roe", "bob@example.com")
+    assert (forwarded.text, forwarded.comment) == ("It is on fire.", "Please look.")
+    assert "2026" in forwarded.date
+    own_subject = program == "SquirrelMail" or "Desk" not in subject
+    assert forwarded.subject == ("Printer" if own_subject else "[Desk] Printer")
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "address"),
+    [
+        ("Bob <b@x.org> on behalf of Eve <e@x.org>", "Bob", "b@x.org"),
+        ("Bob Roe im Auftrag von Eve <e@x.org>", "Eve", "e@x.org"),
+        ("b@x.org [mailto:b@x.org] On Behalf Of Eve", "", "b@x.org"),
+        ("Bob on behalf of Eve", "Bob", ""),
+    ],
+)
+def test_of_two_writers_the_first_with_an_address_is_taken(written, name, address):
+    """Outlook names who sent it and for whom, often one of them without an address."""
+    text = f"---------- Forwarded message ---------\nFrom: {written}\nTo: a@x.org\n\ny"
+    assert message_of(text).forwarded.from_ == HeaderAddress(name, address)
 
 
 @pytest.mark.parametrize(

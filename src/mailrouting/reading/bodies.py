@@ -8,7 +8,14 @@ import attrs
 
 from mailrouting.reading.body_room import BodyRoom, cut_bytes
 from mailrouting.reading.budget import Budget
-from mailrouting.reading.charsets import CharsetStep, Decoded, GuessCharset, codec_for, decode_text
+from mailrouting.reading.charsets import (
+    ASCII_ONLY,
+    CharsetStep,
+    Decoded,
+    GuessCharset,
+    codec_for,
+    decode_text,
+)
 from mailrouting.reading.content import content_of, measure
 from mailrouting.reading.flowed import EmbeddedFile, may_hold_files, take_uuencoded, unflowed
 from mailrouting.reading.header_block import Report
@@ -24,6 +31,11 @@ __all__ = ["Bodies", "choose_bodies", "disposition_of", "part_text"]
 # What a browser looks at before it decides (WHATWG HTML, "prescan").
 _META_WITHIN = 1024
 _LONGEST_KNOWN_LABEL = 40
+# Subtypes of text that programs read.
+_DATA = frozenset({
+    "text/calendar", "text/csv", "text/directory", "text/rfc822-headers", "text/tab-separated-values",
+    "text/vcard", "text/x-vcalendar", "text/x-vcard",
+})  # fmt: skip
 _META = re.compile(
     rb"<meta\s[^>]{0,200}?charset\s{0,9}=\s{0,9}[\"']?([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE
 )
@@ -44,47 +56,39 @@ class Bodies:
 class _Group:
     """Collect the forms of one text: one leaf, or all leaves of a multipart/alternative."""
 
-    plain: list[str]
-    html: list[str]
+    plain: list[str] = attrs.Factory(list[str])
+    html: list[str] = attrs.Factory(list[str])
 
 
 def choose_bodies(budget: Budget, parts: Sequence[Part], guess: GuessCharset | None) -> Bodies:
     """Join the texts that a mail program would show one below the other.
 
     Of a multipart/alternative the plain form gives the text and the HTML form the HTML; a text
-    that comes as HTML only is in both. What there is no room for stays an attachment.
+    that comes as HTML only is in both. Where neither is, a text of another subtype is read as plain
+    (RFC 2046 §4.1.4). What there is no room for, and what no codec reads, stays an attachment.
     """
     room = BodyRoom(budget.limits.body)
     groups: dict[int, _Group] = {}
     indexes: set[int] = set()
     charsets: list[TextCharset] = []
     files: list[EmbeddedFile] = []
-    for index, part in enumerate(parts):
-        if part.opaque or part.children:
-            continue
-        alternative = _alternative(parts, index)
-        if not _is_body(part, is_first=not indexes, is_alternative=alternative >= 0):
-            continue
-        body = _body(budget, part, room, groups.values(), guess)
+    for index, group_index in _chosen(parts):
+        body = _body(budget, parts[index], room, groups.values(), guess)
         if body is None:
             continue  # it stays an attachment without content
         text, charset, is_whole = body
         del body
         if is_whole:
             indexes.add(index)
-        else:
-            budget.report(Defect.BODY_LIMIT)
-        group = groups.get(alternative if alternative >= 0 else index)
-        if group is None:
-            group = groups[alternative if alternative >= 0 else index] = _Group([], [])
+        group = groups.setdefault(group_index, _Group())
         charsets.append(charset)
+        # Each step frees the text before it: two of them are as much as there is room for.
         text = _lines(text)
-        if part.media.full == "text/html":
+        if parts[index].media.full == "text/html":
             group.html.append(text)
             continue
-        if _is_flowed(part):
-            delsp = part.media.parameters.token("delsp").lower() == "yes"
-            text = unflowed(text, delsp=delsp)
+        if _is_flowed(parts[index]):
+            text = unflowed(text, delsp=_deletes_space(parts[index]))
         text, found = take_uuencoded(text)
         files += found
         group.plain.append(text)
@@ -99,6 +103,18 @@ def choose_bodies(budget: Budget, parts: Sequence[Part], guess: GuessCharset | N
     )
 
 
+def _chosen(parts: Sequence[Part]) -> list[tuple[int, int]]:
+    """Return the parts that are bodies, each with the index of the text that it is a form of."""
+    found: list[tuple[int, int]] = []
+    for index, part in enumerate(parts):
+        if part.opaque or part.children:
+            continue
+        alternative = _alternative(parts, index)
+        if _is_body(part, is_first=not found, is_alternative=alternative >= 0):
+            found.append((index, alternative if alternative >= 0 else index))
+    return found or [(index, index) for index, part in enumerate(parts) if _is_like_text(part)][:1]
+
+
 def _body(
     budget: Budget,
     part: Part,
@@ -109,8 +125,8 @@ def _body(
     """Decode a body as far as there is room; its bytes are gone when it returns.
 
     Returns:
-        The text, how its charset was found, and whether it is all of the body; None for a body that
-        is over a limit.
+        The text, how its charset was found, and whether all of the body can be read in it; None for
+        a body that is over a limit.
     """
     found = budget.beginning(part, room.bytes_left())
     if found is None:
@@ -131,6 +147,9 @@ def _body(
         others = (one for group in earlier for one in (*group.plain, *group.html))
         text = room.cut(text, earlier=others, copies=2 if is_copied else 1)
         is_whole = is_whole and len(text) == len(decoded.text)
+    if not is_whole:
+        budget.report(Defect.BODY_LIMIT)
+    is_whole = is_whole and decoded.codec != ASCII_ONLY
     return text, _charset(part.media.full, label, decoded), is_whole
 
 
@@ -138,12 +157,16 @@ def _is_flowed(part: Part) -> bool:
     return part.media.parameters.token("format").lower() == "flowed"
 
 
+def _deletes_space(part: Part) -> bool:
+    return part.media.parameters.token("delsp").lower() == "yes"
+
+
 def _unit(label: str) -> int:
     """Return the bytes of a charset's smallest character; but for two families that is ASCII."""
     codec = codec_for(label) if label else None
     if codec is None or not codec.startswith(("utf-16", "utf-32")):
         return 1
-    return 4 if codec == "utf-32" else 2
+    return 4 if codec.startswith("utf-32") else 2
 
 
 def part_text(raw: MailSource, part: Part, report: Report, *, most: int | None = None) -> str:
@@ -173,7 +196,9 @@ def _label(part: Part, content: bytes) -> str:
     if label or part.media.full != "text/html":
         return label
     found = _META.search(content[:_META_WITHIN])
-    return found[1].decode("ascii") if found else ""
+    named = found[1].decode("ascii") if found else ""
+    # What was found by its ASCII letters is in no charset of wider ones.
+    return named if _unit(named) == 1 else "utf-8"
 
 
 def _decoded(content: bytes, label: str, report: Report, guess: GuessCharset | None) -> Decoded:
@@ -223,6 +248,13 @@ def _is_body(part: Part, *, is_first: bool, is_alternative: bool) -> bool:
         return False
     # A file that a program merely shows inline is still a file.
     return is_first or is_alternative or part_name(part)[0] is None
+
+
+def _is_like_text(part: Part) -> bool:
+    """Tell whether a part of another subtype of text may be all the words that a mail has."""
+    if part.opaque or part.media.main != "text" or part.media.full in _DATA:
+        return False
+    return disposition_of(part) != "attachment" and part_name(part)[0] is None
 
 
 def _text_of_all(budget: Budget, groups: Iterable[_Group]) -> str:

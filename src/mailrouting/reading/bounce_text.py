@@ -20,7 +20,6 @@ __all__ = [
     "quotes_refusal",
     "quotes_session",
     "reports_for",
-    "returned_id",
     "returns_mail_in_text",
 ]
 
@@ -61,11 +60,6 @@ _REFUSAL_WITHIN = re.compile(
 )
 _QUESTION = re.compile(r"\w\?(?:\s|$)")
 _COMMAND = re.compile(r"\s{0,9}(?:RCPT TO|MAIL FROM):", re.IGNORECASE)
-_RETURNED_ID = re.compile(
-    r"^[> \t]{0,8}(?:x-original-)?message-id:[ \t]{0,80}\n?[> \t]{0,80}<([^<>\s]{3,998})>",
-    re.IGNORECASE | re.MULTILINE,
-)
-_LONGEST_SEARCH = 256 * 1024
 _QUOTE_MARK = re.compile(r"[>\s]{0,20}[-_=]{2,80}\s{0,3}original message", re.IGNORECASE)
 # Below such a line stand the recipients that are meant; above it, what the mail was.
 _INTRODUCTION = re.compile(
@@ -207,16 +201,6 @@ def reports_for(
     return tuple(
         attrs.evolve(report, recipient=_PROTOCOL.sub("", address)) for address in addresses
     )
-
-
-def returned_id(text: str) -> str | None:
-    r"""Return the Message-ID of a returned mail whose header stands in the text.
-
-    >>> returned_id("failure notice\n\n--- Below this line is a copy.\n\nMessage-ID: <a@b>\n")
-    'a@b'
-    """
-    found = _RETURNED_ID.search(text, 0, _LONGEST_SEARCH)
-    return found[1] if found else None
 
 
 def _before_original(text: str) -> list[str]:

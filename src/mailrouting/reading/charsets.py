@@ -14,7 +14,7 @@ from typing import NamedTuple
 from mailrouting.reading.japanese import iso2022_jp
 
 __all__ = [
-    "CharsetStep", "Decoded", "GuessCharset", "codec_for", "decode", "decode_text",
+    "ASCII_ONLY", "CharsetStep", "Decoded", "GuessCharset", "codec_for", "decode", "decode_text",
     "decode_undeclared", "decode_word",
 ]  # fmt: skip
 
@@ -25,7 +25,20 @@ _MOST_GUESSED = 65536
 _SURE_UTF_8 = 8
 _NO_BEGIN = bytes(range(0xC0))
 _STATEFUL = ("utf-", "iso2022", "hz")
-_JAPANESE = "iso2022-jp-2"
+ASCII_ONLY = "ascii"
+"""The codec of a text of which its ASCII alone was read: what it switches to has no codec."""
+_JAPANESE, _KOREAN = "iso2022-jp-2", "iso2022-kr"
+# What names the set of two-byte characters (RFC 1468, RFC 1557), and what any other name switches.
+_JAPANESE_ESCAPE = re.compile(rb"\x1b\$(?:[@B]|\(D)")
+_KOREAN_ESCAPE = b"\x1b$)C"
+_ANY_ESCAPE = re.compile(r"\x1b\$[()*+]?.")
+_SHIFTED = re.compile(r"\x0e[^\x0f\n]*\x0f?|\x1b[NO]..?")
+_MARKS = {  # byte order marks that contradict a codec's own order, and the codec that they mean
+    "utf-16-le": (b"\xfe\xff", "utf-16-be"),
+    "utf-16-be": (b"\xff\xfe", "utf-16-le"),
+    "utf-32-le": (b"\0\0\xfe\xff", "utf-32-be"),
+    "utf-32-be": (b"\xff\xfe\0\0", "utf-32-le"),
+}
 _ASCII_LABELS = frozenset({"us-ascii", "ascii", "x-unknown-8bit", "8bit"})
 
 # Codec, then the labels that mean it, apart from its own name.
@@ -34,7 +47,8 @@ cp1252 iso-8859-1 latin1 latin-1 l1 iso-ir-100 cp819 ibm819 iso8859-1 iso88591 u
 utf-8 utf8 unicode-1-1-utf-8 x-unicode20utf8 unicode20utf8 unicode11utf8 utf-8-sig cp65001 utf8mb4 unicode utf
 utf-16-le utf-16le utf-16 ucs-2 iso-10646-ucs-2 unicodefeff csunicode
 utf-16-be utf-16be unicodefffe
-utf-32 utf-32le utf-32be ucs-4
+utf-32-le utf-32le utf-32 ucs-4
+utf-32-be utf-32be
 iso8859-2 iso-8859-2 latin2 l2 iso-ir-101 iso88592
 iso8859-3 iso-8859-3 latin3 l3
 iso8859-4 iso-8859-4 latin4 l4
@@ -177,7 +191,7 @@ def decode_text(data: bytes, label: str | None, guess: GuessCharset | None = Non
         return Decoded(mislabelled, "utf-8", _UTF_8)
     try:
         return Decoded(_decode_with(data, codec, "strict"), codec, _DECLARED)
-    except (UnicodeDecodeError, ValueError):
+    except ValueError:
         pass
     if codec == _JAPANESE and b"\x1b" in data:
         return _japanese(data, CharsetStep.DECLARED)
@@ -232,15 +246,27 @@ def decode_word(data: bytes, label: str) -> str:
 
 
 def _undeclared(data: bytes, guess: GuessCharset | None) -> Decoded:
-    if b"\x1b$" in data[:65536] and data.isascii():
-        # Escapes tell what it is.
-        return _japanese(data, CharsetStep.GUESSED)
+    if b"\x1b$" in data[:_MOST_GUESSED] and data.isascii():
+        return _escaped(data)
     try:
         return Decoded(data.decode("utf-8"), "utf-8", _UTF_8)
     except UnicodeDecodeError:
         guessed = _guessed(data, guess)
     # cp1252 leaves five bytes undefined: they become U+FFFD.
     return guessed or Decoded(data.decode("cp1252", "replace"), "cp1252", CharsetStep.FALLBACK)
+
+
+def _escaped(data: bytes) -> Decoded:
+    """Read a text by its escapes: they tell what it is, or that no codec reads it."""
+    if _JAPANESE_ESCAPE.search(data):
+        return _japanese(data, CharsetStep.GUESSED)
+    if _KOREAN_ESCAPE in data:
+        try:
+            return Decoded(data.decode(_KOREAN), _KOREAN, CharsetStep.GUESSED)
+        except UnicodeDecodeError:
+            pass
+    text = _SHIFTED.sub("\ufffd", _ANY_ESCAPE.sub("", data.decode("ascii")))
+    return Decoded(text, ASCII_ONLY, CharsetStep.FALLBACK)
 
 
 def _guessed(data: bytes, guess: GuessCharset | None) -> Decoded | None:
@@ -250,11 +276,12 @@ def _guessed(data: bytes, guess: GuessCharset | None) -> Decoded | None:
         return None
     try:
         return Decoded(_decode_with(data, codec, "strict"), codec, CharsetStep.GUESSED)
-    except (UnicodeDecodeError, ValueError):
+    except ValueError:
         return None
 
 
 def _decode_with(data: bytes, codec: str, errors: str) -> str:
-    if codec == "utf-16-le" and data.startswith(b"\xfe\xff"):
-        codec = "utf-16-be"
+    mark, swapped = _MARKS.get(codec, (b"", codec))
+    if mark and data.startswith(mark):
+        codec = swapped
     return data.decode(codec, errors).removeprefix("\ufeff")

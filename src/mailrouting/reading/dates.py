@@ -15,6 +15,8 @@ _PLAIN = re.compile(
     re.ASCII,
 )
 _ODD_ZONE = re.compile(r"(?:GMT|UTC?)?([+-]\d{2}):?(\d{2})$", re.IGNORECASE)
+# `9:00 PM`: neither of the two forms knows it.
+_TWELVE_HOURS = re.compile(r"\b(0?[1-9]|1[0-2])(:\d\d(?::\d\d)?)\s?([ap])\.?m\b\.?", re.IGNORECASE)
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _LONGEST = 200
 _DAY_SECONDS = 86400
@@ -52,10 +54,16 @@ def _plain(found: re.Match[str]) -> datetime | None:
 
 def _any(text: str) -> datetime | None:
     text = _COMMENT.sub(" ", text[:_LONGEST]).strip()
+    text = _TWELVE_HOURS.sub(_of_24_hours, text)
     moment = _rfc5322(text) or _iso8601(text)
     if moment is None or not _FIRST_YEAR <= moment.year < _LAST_YEAR:
         return None
     return moment
+
+
+def _of_24_hours(found: re.Match[str]) -> str:
+    hour = int(found[1]) % 12 + (12 if found[3] in "pP" else 0)
+    return f"{hour:02}{found[2]}"
 
 
 def _rfc5322(text: str) -> datetime | None:

@@ -40,7 +40,10 @@ class Defect(enum.StrEnum):
     BAD_DATE = "bad-date", "The date cannot be read, or lies outside 1970 to 2100."
     DEPTH_LIMIT = "depth-limit", "Parts are nested too deeply; the inner ones stay one attachment."
     PART_LIMIT = "part-limit", "There are too many parts; the rest stays one attachment."
-    BAD_BOUNDARY = "bad-boundary", "A multipart has no usable boundary, or no part begins with it."
+    BAD_BOUNDARY = (
+        "bad-boundary",
+        "A multipart has no boundary of its own, or no part begins with it.",
+    )
     MISSING_END = "missing-end", "A multipart has no closing boundary."
     BAD_ENCODING = (
         "bad-encoding",

@@ -4,10 +4,16 @@ import re
 
 from mailrouting.reading.headers import clean, raw_text
 
-__all__ = ["LONGEST_ID", "message_id", "message_ids"]
+__all__ = ["LONGEST_ID", "message_id", "message_ids", "returned_id"]
 
 LONGEST_ID = 998  # RFC 5322 §2.1.1: no line is longer, so no id can be
 _ANGLE = re.compile(r"<([^<>]{1,4000}+)(?:>|$|(?=<))")
+# The field in a text: quoted or not, its id on the line below too.
+_IN_TEXT = re.compile(
+    r"^[> \t]{0,8}(?:x-original-)?message-id:[ \t]{0,80}\n?[> \t]{0,80}<([^<>\s]{1,998})>",
+    re.IGNORECASE | re.MULTILINE,
+)
+_LONGEST_TEXT = 256 * 1024
 _SPACE = re.compile(r"\s+")
 # Ids as nearly all are written; folded lines come joined by one space.
 _PLAIN_IDS = re.compile(rb"<[!-;=?-~]{1,998}+>(?: <[!-;=?-~]{1,998}+>)*+")
@@ -50,6 +56,16 @@ def message_id(values: list[bytes]) -> str | None:
         if one:
             return one[:LONGEST_ID]
     return None
+
+
+def returned_id(text: str) -> str | None:
+    r"""Return the id of a returned mail whose header stands in a text; its beginning is looked at.
+
+    >>> returned_id("failure notice\n\n--- Below this line is a copy.\n\nMessage-ID: <a@b>\n")
+    'a@b'
+    """
+    found = _IN_TEXT.search(text, 0, _LONGEST_TEXT)
+    return found[1] if found else None
 
 
 def _plain_ids(value: bytes) -> list[str]:

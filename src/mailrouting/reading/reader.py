@@ -7,7 +7,7 @@ import attrs
 
 from mailrouting.reading.attachments import list_attachments
 from mailrouting.reading.bodies import choose_bodies
-from mailrouting.reading.bounce_text import bounces_in_text, reports_for, returned_id
+from mailrouting.reading.bounce_text import bounces_in_text, reports_for
 from mailrouting.reading.budget import Budget
 from mailrouting.reading.charsets import GuessCharset
 from mailrouting.reading.header_addresses import parse_addresses
@@ -15,7 +15,7 @@ from mailrouting.reading.header_block import HeaderBlock, Report
 from mailrouting.reading.headers import decode_value
 from mailrouting.reading.helpers import Helpers, ReadBounce
 from mailrouting.reading.html_text import text_of_page
-from mailrouting.reading.ids import message_id, message_ids
+from mailrouting.reading.ids import message_id, message_ids, returned_id
 from mailrouting.reading.kind import Judgement, judge_kind
 from mailrouting.reading.limits import DEFAULT, ReadingLimits
 from mailrouting.reading.mail_systems import is_daemon, is_mail_system

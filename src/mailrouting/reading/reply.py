@@ -7,18 +7,15 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
-from mailrouting.reading.message import ReplyView, Span, SpanKind
-from mailrouting.reading.quote_marks import (
+from mailrouting.reading.attributions import (
     attribution_length,
     introduces,
-    is_forward_marker,
-    is_original_marker,
     is_programs_attribution,
-    is_programs_header,
-    is_rule,
     may_begin,
-    read_quoted_header,
 )
+from mailrouting.reading.message import ReplyView, Span, SpanKind
+from mailrouting.reading.quote_marks import is_forward_marker, is_original_marker, is_rule
+from mailrouting.reading.quoted_headers import is_programs_header, read_quoted_header
 from mailrouting.reading.signatures import signature_begin
 
 __all__ = ["view_reply"]

@@ -6,6 +6,7 @@ A multipart's parts are found by its boundary lines alone (RFC 2046 §5.1.1). A 
 
 import functools
 import re
+from collections.abc import Container
 
 import attrs
 
@@ -56,43 +57,101 @@ def scan(raw: MailSource, *, limits: ReadingLimits, report: Report) -> list[Part
         report(Defect.SIZE_LIMIT)
         top.opaque = True
         return parts
-    # Innermost multipart last. Its delimiters are looked up in `boundaries`.
-    open_parts: list[int] = []
-    boundaries: dict[bytes, int] = {}
-    _open(0, parts, open_parts, boundaries, limits=limits, report=report)
-    position = top.start
     header_limits = (limits.header_bytes, limits.header_fields, limits.value_bytes)
-    is_roomy = min(header_limits) >= _LONGEST_KNOWN
-    while open_parts:
-        found = _next_delimiter(raw, position, boundaries)
-        if found is None:
-            report(Defect.MISSING_END)
-            break
-        before, after, boundary, closes = found
-        owner = boundaries[boundary]
-        parts[-1].end = min(parts[-1].end, max(before, parts[-1].start))
-        _close_inner(owner, open_parts, boundaries, parts, before)
-        position = after
-        if closes:
-            _close_inner(parts[owner].parent, open_parts, boundaries, parts, before)
-            continue
-        if len(parts) > limits.parts:
-            report(Defect.PART_LIMIT)
-            rest = HeaderBlock([], position)
-            parts.append(Part(rest, MediaType(), position, end, owner, opaque=True))
-            break
-        parts[owner].children += 1
-        is_digest = parts[owner].media.full == "multipart/digest"
-        leaf = _leaf(raw, position, end, parent=owner) if is_roomy and not is_digest else None
-        if leaf:
-            parts.append(leaf)
-            position = leaf.start
-            continue
-        header = read_header(raw, position, end, limits=limits, report=report)
-        parts.append(_part(raw, header, end, parent=owner, is_digest=is_digest))
-        position = header.body_start
-        _open(len(parts) - 1, parts, open_parts, boundaries, limits=limits, report=report)
+    _Scanner(raw, limits, report, parts, is_roomy=min(header_limits) >= _LONGEST_KNOWN).run()
     return parts
+
+
+@attrs.define
+class _Scanner:
+    """Find the parts of the multiparts that are open.
+
+    Attributes:
+        is_roomy: True when the limits let every header be read that `_leaf` takes.
+        open_parts: The multiparts that are open, the innermost last.
+        owners: Which of them has a boundary: of several with one boundary the innermost.
+    """
+
+    raw: MailSource
+    limits: ReadingLimits
+    report: Report
+    parts: list[Part]
+    is_roomy: bool
+    open_parts: list[int] = attrs.Factory(list[int])
+    owners: dict[bytes, int] = attrs.Factory(dict[bytes, int])
+
+    def run(self) -> None:
+        parts = self.parts
+        self.open(0)
+        position = parts[0].start
+        while self.open_parts:
+            found = _next_delimiter(self.raw, position, self.owners)
+            if found is None:
+                self.report(Defect.MISSING_END)
+                break
+            before, after, boundary, closes = found
+            owner = self.owners[boundary]
+            parts[-1].end = min(parts[-1].end, max(before, parts[-1].start))
+            self.close_within(parts[owner].parent if closes else owner, before)
+            if closes:
+                position = after
+            elif len(parts) > self.limits.parts:
+                self.leave_rest(after, owner)
+                break
+            else:
+                position = self.add(after, owner)
+        if any(not parts[index].children for index in self.open_parts):
+            self.report(Defect.BAD_BOUNDARY)
+
+    def add(self, start: int, owner: int) -> int:
+        """Add the part that begins here; return where its body begins."""
+        self.parts[owner].children += 1
+        end = len(self.raw)
+        is_digest = self.parts[owner].media.full == "multipart/digest"
+        if self.is_roomy and not is_digest:
+            leaf = _leaf(self.raw, start, end, parent=owner)
+            if leaf:
+                self.parts.append(leaf)
+                return leaf.start
+        header = read_header(self.raw, start, end, limits=self.limits, report=self.report)
+        self.parts.append(_part(self.raw, header, end, parent=owner, is_digest=is_digest))
+        self.open(len(self.parts) - 1)
+        return header.body_start
+
+    def leave_rest(self, start: int, owner: int) -> None:
+        """Add all that is left as one part that is not looked into."""
+        self.report(Defect.PART_LIMIT)
+        rest = HeaderBlock([], start)
+        self.parts.append(Part(rest, MediaType(), start, len(self.raw), owner, opaque=True))
+
+    def open(self, index: int) -> None:
+        """Look into a multipart from here on, if it is one and may be looked into."""
+        part = self.parts[index]
+        if part.media.main != "multipart":
+            return
+        boundary = part.media.boundary
+        if not boundary or len(boundary) > self.limits.boundary:
+            self.report(Defect.BAD_BOUNDARY)
+        elif len(self.open_parts) >= self.limits.depth:
+            self.report(Defect.DEPTH_LIMIT)
+            part.opaque = True
+        else:
+            if boundary in self.owners:
+                # RFC 2046 §5.1.2 forbids it. The lines of both are alike: they close inside out.
+                self.report(Defect.BAD_BOUNDARY)
+            self.open_parts.append(index)
+            self.owners[boundary] = index
+
+    def close_within(self, outer: int, end: int) -> None:
+        """Close every multipart inside another; -1 closes the mail itself too."""
+        if not self.open_parts or self.open_parts[-1] <= outer:
+            return
+        while self.open_parts and self.open_parts[-1] > outer:
+            inner = self.parts[self.open_parts.pop()]
+            inner.end = min(inner.end, end)
+            if not inner.children:
+                self.report(Defect.BAD_BOUNDARY)
+        self.owners = {self.parts[index].media.boundary: index for index in self.open_parts}
 
 
 def _leaf(raw: MailSource, start: int, end: int, *, parent: int) -> Part | None:
@@ -124,46 +183,8 @@ def _part(raw: MailSource, header: HeaderBlock, end: int, *, parent: int, is_dig
     return Part(header, media, min(header.body_start, len(raw)), end, parent)
 
 
-def _open(
-    index: int,
-    parts: list[Part],
-    open_parts: list[int],
-    boundaries: dict[bytes, int],
-    *,
-    limits: ReadingLimits,
-    report: Report,
-) -> None:
-    """Look into a multipart from here on, if it is one and may be looked into."""
-    part = parts[index]
-    if part.media.main != "multipart":
-        return
-    boundary = part.media.boundary
-    if not boundary or len(boundary) > limits.boundary:
-        report(Defect.BAD_BOUNDARY)
-    elif len(open_parts) >= limits.depth:
-        report(Defect.DEPTH_LIMIT)
-        part.opaque = True
-    elif boundary not in boundaries:
-        open_parts.append(index)
-        boundaries[boundary] = index
-
-
-def _close_inner(
-    owner: int,
-    open_parts: list[int],
-    boundaries: dict[bytes, int],
-    parts: list[Part],
-    end: int,
-) -> None:
-    """Close every multipart inside `owner`."""
-    while open_parts and open_parts[-1] > owner:
-        inner = open_parts.pop()
-        parts[inner].end = min(parts[inner].end, end)
-        boundaries.pop(parts[inner].media.boundary, None)
-
-
 def _next_delimiter(
-    raw: MailSource, position: int, boundaries: dict[bytes, int]
+    raw: MailSource, position: int, boundaries: Container[bytes]
 ) -> tuple[int, int, bytes, bool] | None:
     """Return end of the part before, start of the next, the boundary, and whether it closes."""
     while True:
