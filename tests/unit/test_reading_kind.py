@@ -460,6 +460,47 @@ def test_what_is_built_as_programs_build_it_is_a_bounce(sender, fields, body):
     assert [one.recipient for one in message.bounces] == ["gone@x.com"]
 
 
+REFUSED = (
+    b"mail to the following recipients could not be delivered since Monday:\r\n\r\n"
+    b"<ann@desk.example>: 550 5.1.1 User unknown\r\n<bob@desk.example>: 550 5.1.1 User unknown\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "greeting"),
+    [
+        ([], b"Hello,\r\n\r\n"),
+        ([], b"Dear colleagues\r\n\r\n"),
+        ([], b"Guten Tag Frau Roe,\r\n"),
+        ([b"User-Agent: Mozilla Thunderbird"], b""),
+        ([b"X-Mailer: Microsoft Outlook 16.0"], b""),
+        ([b"X-Mailer: Apple Mail (2.3774)"], b""),
+    ],
+)
+def test_a_team_that_lists_refused_recipients_writes_a_personal_mail(fields, greeting):
+    """Who greets, or writes with a mail program, is a person whatever the text lists."""
+    about = [b"From: postmaster@c.example", b"Subject: Undelivered mail", *fields]
+    message = read(mail(*about, body=greeting + REFUSED))
+    assert (message.kind, message.bounces) == (Kind.PERSONAL, ())
+
+
+@pytest.mark.parametrize(
+    ("fields", "greeting"),
+    [
+        ([], b""),
+        ([], b"Hi. This is the mail program at c.example.\r\n"),
+        ([b"X-Mailer: <SMTP32 v8.15>"], b""),
+        ([b"Auto-Submitted: auto-generated"], b"Hello,\r\n\r\n"),
+    ],
+)
+def test_a_program_that_lists_refused_recipients_bounces(fields, greeting):
+    """Without a greeting, and where it says that it is automatic, the list is a bounce's."""
+    about = [b"From: postmaster@c.example", b"Subject: Undelivered mail", *fields]
+    message = read(mail(*about, body=greeting + REFUSED))
+    assert message.kind is Kind.BOUNCE
+    assert [one.recipient for one in message.bounces] == ["ann@desk.example", "bob@desk.example"]
+
+
 def test_peoples_words_kill_no_address():
     """What people say of each other says nothing about an address; a program's words do."""
     body = (

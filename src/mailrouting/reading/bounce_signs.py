@@ -40,6 +40,14 @@ _VACATION = re.compile(
 _AUTOMATIC = re.compile(r"auto-[a-z]", re.IGNORECASE)
 _REPLY = re.compile(r"\s{0,5}(?:re|aw|antw|sv|odp|fwd?|wg|tr|rv)\s?:", re.IGNORECASE)
 _NULL = ("", "null")
+# `Hello,` and `Dear all!`, not `Hi. This is the mail program`.
+_GREETING = re.compile(
+    r"\s{0,20}(?:hi|hello|dear|hey|good (?:morning|afternoon|evening|day)|hallo|guten (?:tag|morgen)|lieber?|sehr geehrte[rs]?"
+    r"|moin|bonjour|salut|hola|buenos días|estimad[oa]s?|ciao|buongiorno|gentile|olá|bom dia|beste|geachte|hej|hei|cześć|dzień dobry"
+    r"|здравствуйте|добрый день|привет)(?: [^\W\d_][\w.'’-]{0,20}){0,4}\s?[,!،]?\s{0,3}\n",
+    re.IGNORECASE,
+)
+_MAIL_PROGRAM = re.compile(r"outlook|(?:apple|iphone|ipad) mail|thunderbird", re.IGNORECASE)
 
 
 @attrs.frozen(kw_only=True)
@@ -134,10 +142,17 @@ def _is_bounce(evidence: Evidence, content: _Content, return_path: str | None) -
     has_both = content.has_subject and content.says_bounced
     if has_both and any(map(_AUTOMATIC.search, evidence.values("auto-submitted"))):
         return True
-    if not has_form_of_bounce(evidence.text):
+    if _is_by_person(evidence) or not has_form_of_bounce(evidence.text):
         return False
     is_returned = speaks_of_bounce and returns_mail_in_text(evidence.text)
     return has_both or is_returned or quotes_session(evidence.text)
+
+
+def _is_by_person(evidence: Evidence) -> bool:
+    """Tell whether somebody greets, or wrote with a mail program: a team may list refusals too."""
+    if _GREETING.match(evidence.text) or evidence.values("user-agent"):
+        return True
+    return any(map(_MAIL_PROGRAM.search, evidence.values("x-mailer")))
 
 
 def _is_reply(evidence: Evidence) -> bool:
