@@ -376,9 +376,14 @@ def test_what_cannot_be_read_is_set_aside(raw):
     """A mail without any header is quarantined, with a reason and a trace."""
     decision = run(read(raw))
     assert decision.action is Action.QUARANTINE
+    assert decision.because == "it has no header that can be read"
     assert step(decision, "reading") == ["unreadable"]
-    fault = attrs.evolve(mail(), defects=(Defect.READER_FAULT,))
-    assert run(fault).action is Action.QUARANTINE
+
+
+def test_what_the_reader_failed_on_is_set_aside_for_that():
+    """The reason blames no header where there is one."""
+    decision = run(attrs.evolve(mail(), defects=(Defect.READER_FAULT,)))
+    assert (decision.action, decision.because) == (Action.QUARANTINE, "the reader failed on it")
 
 
 def test_what_routing_does_not_read_sets_no_mail_aside(monkeypatch):

@@ -115,6 +115,26 @@ def _inbound_problems(inbound: InboundSettings) -> Iterator[Problem]:
         )
         return
     yield from _endpoint_problems("inbound", inbound.endpoint, inbound.protocol, has_password=True)
+    yield from _dialect_problems(inbound)
+    yield from _poll_problems(inbound)
+    yield from _first_run_problems(inbound)
+    yield from _folder_problems("inbound.folder", inbound.folder)
+    if inbound.protocol is MailProtocol.POP3 and canonical_folder(inbound.folder) != "INBOX":
+        yield error("inbound.folder", "pop3-folder", "POP3 has no folders; only INBOX can be read.")
+    for name in ("processed", "filtered", "quarantined"):
+        yield from _after_problems(f"inbound.{name}", getattr(inbound, name), inbound)
+    if inbound.acknowledge_when is AcknowledgeWhen.STORED and (
+        inbound.filtered != inbound.processed or inbound.quarantined != inbound.processed
+    ):
+        yield warning(
+            "inbound.acknowledge_when",
+            "stored-one-way",
+            "With STORED the outcome is not known yet: what is set for processed mail holds for "
+            "filtered and quarantined mail as well.",
+        )
+
+
+def _dialect_problems(inbound: InboundSettings) -> Iterator[Problem]:
     if inbound.dialect is Dialect.MASTER_USER and not inbound.master_user_separator:
         yield error(
             "inbound.master_user_separator",
@@ -127,6 +147,9 @@ def _inbound_problems(inbound: InboundSettings) -> Iterator[Problem]:
             "master-user-unnamed",
             "The login names no master user, so MASTER_USER changes nothing.",
         )
+
+
+def _poll_problems(inbound: InboundSettings) -> Iterator[Problem]:
     if inbound.fetch_every <= timedelta(0):
         yield error(
             "inbound.fetch_every", "not-positive", "The time between polls must be above 0."
@@ -141,6 +164,9 @@ def _inbound_problems(inbound: InboundSettings) -> Iterator[Problem]:
             "not-positive",
             "An account is silent after an hour or more.",
         )
+
+
+def _first_run_problems(inbound: InboundSettings) -> Iterator[Problem]:
     if inbound.first_run.kind is FirstRunKind.SINCE and inbound.first_run.since is None:
         yield error("inbound.first_run", "date-missing", "The first run is since a day: name it.")
     if inbound.first_run.kind is not FirstRunKind.SINCE and inbound.first_run.since is not None:
@@ -148,20 +174,6 @@ def _inbound_problems(inbound: InboundSettings) -> Iterator[Problem]:
             "inbound.first_run",
             "date-contradicts",
             f"The first run is {inbound.first_run.kind.value}, but a day is named.",
-        )
-    yield from _folder_problems("inbound.folder", inbound.folder)
-    if inbound.protocol is MailProtocol.POP3 and canonical_folder(inbound.folder) != "INBOX":
-        yield error("inbound.folder", "pop3-folder", "POP3 has no folders; only INBOX can be read.")
-    for name in ("processed", "filtered", "quarantined"):
-        yield from _after_problems(f"inbound.{name}", getattr(inbound, name), inbound)
-    if inbound.acknowledge_when is AcknowledgeWhen.STORED and (
-        inbound.filtered != inbound.processed or inbound.quarantined != inbound.processed
-    ):
-        yield warning(
-            "inbound.acknowledge_when",
-            "stored-one-way",
-            "With STORED the outcome is not known yet: what is set for processed mail holds for "
-            "filtered and quarantined mail as well.",
         )
 
 

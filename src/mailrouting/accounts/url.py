@@ -1,7 +1,6 @@
 """Read the URL of a mailbox (floor 2). No error here quotes the URL: it may hold a password."""
 
 import re
-from typing import NoReturn
 from urllib.parse import unquote
 
 import attrs
@@ -52,52 +51,63 @@ class MailboxUrl:
         Raises:
             AccountError: It is no URL of a mailbox, or has a password; never quotes it.
         """
+        try:
+            return cls._parsed(url)
+        except AccountError as error:
+            error.account_id = account_id
+            raise
 
-        def fail(message: str, field: str) -> NoReturn:
-            raise AccountError(
-                message,
-                account_id=account_id,
-                field=field,
-                hint="Write imaps://user%40domain@host/folder, without a password.",
-            )
-
-        def decoded(text: str, field: str) -> str:
-            plain = unquote(text)
-            if find_control(plain) is not None or "\ufffd" in plain:
-                fail(f"the {field} in the URL has a control character or is no UTF-8", field)
-            return plain
-
+    @classmethod
+    def _parsed(cls, url: str) -> "MailboxUrl":
         parts = _URL.fullmatch(url)
         if parts is None or find_control(url) is not None:
-            fail("this is no URL of a mailbox", "url")
+            raise _error("this is no URL of a mailbox", "url")
         scheme = parts["scheme"].lower()
         if scheme not in MAILBOX_SCHEMES:
-            fail(f"the URL's scheme is none of {', '.join(MAILBOX_SCHEMES)}", "inbound.protocol")
-        user = parts["user"] or ""
-        if ":" in user or ";" in user:
-            fail("the URL has a password or a parameter beside the user name", "inbound.login")
-        try:
-            login = parse_login(decoded(user, "inbound.login"))
-        except LoginStringError:
-            login = None
-        if login is None:
-            fail("the URL's user name is missing or is no login string", "inbound.login")
-        folders: dict[str, str] = {}
-        for pair in filter(None, (parts["query"] or "").split("&")):
-            name, _, value = pair.partition("=")
-            if name not in _FOLDERS or name in folders or not value:
-                fail(
-                    "the URL's query may say archive, filtered and quarantined, each once and "
-                    "with a folder",
-                    "url",
-                )
-            folders[name] = decoded(value, name)
+            known = ", ".join(MAILBOX_SCHEMES)
+            raise _error(f"the URL's scheme is none of {known}", "inbound.protocol")
+        folders = _folders(parts["query"] or "")
         return cls(
             protocol=MAILBOX_SCHEMES[scheme],
             host=f"{scheme}://{parts['host']}",
-            login=login,
-            folder=decoded(parts["folder"] or "", "inbound.folder"),
+            login=_login(parts["user"] or ""),
+            folder=_decoded(parts["folder"] or "", "inbound.folder"),
             archive=folders.get("archive"),
             filtered=folders.get("filtered"),
             quarantined=folders.get("quarantined"),
         )
+
+
+def _error(message: str, field: str) -> AccountError:
+    hint = "Write imaps://user%40domain@host/folder, without a password."
+    return AccountError(message, field=field, hint=hint)
+
+
+def _decoded(text: str, field: str) -> str:
+    plain = unquote(text)
+    if find_control(plain) is not None or "\ufffd" in plain:
+        raise _error(f"the {field} in the URL has a control character or is no UTF-8", field)
+    return plain
+
+
+def _login(user: str) -> Login:
+    if ":" in user or ";" in user:
+        text = "the URL has a password or a parameter beside the user name"
+        raise _error(text, "inbound.login")
+    try:
+        return parse_login(_decoded(user, "inbound.login"))
+    except LoginStringError:
+        # Without its cause: that quotes the name.
+        error = _error("the URL's user name is missing or is no login string", "inbound.login")
+    raise error
+
+
+def _folders(query: str) -> dict[str, str]:
+    folders: dict[str, str] = {}
+    for pair in filter(None, query.split("&")):
+        name, _, value = pair.partition("=")
+        if name not in _FOLDERS or name in folders or not value:
+            text = "the URL's query may say archive, filtered and quarantined, each once and with a folder"
+            raise _error(text, "url")
+        folders[name] = _decoded(value, name)
+    return folders

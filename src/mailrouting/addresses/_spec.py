@@ -275,7 +275,7 @@ class NamedAddress:
         'Sales'
 
         Raises:
-            AddressError: There is no valid addr-spec in it.
+            AddressError: There is no valid addr-spec in it, or the name has a control character.
         """
         text = text.strip(" \t")
         if not text.endswith(">"):

@@ -26,9 +26,9 @@ def recipients(directory: Directory, *, purpose: Purpose, context: OutboundConte
     Return-Path to nobody (RFC 3834 §4). Alerts and system notices go to `OutboundContext.notify`,
     a system notice without any to the admin. Our own addresses and the suppressed are left out.
     """
-    trace: list[TraceStep] = []
     if purpose is Purpose.REPLY:
         return _of_reply(directory, context)
+    trace: list[TraceStep] = []
     if purpose is Purpose.AUTORESPONSE:
         step, wanted = "return-path", _return_path(context)
         if not wanted:

@@ -19,14 +19,15 @@ from mailrouting.reading.charsets import (
 from mailrouting.reading.content import content_of, measure
 from mailrouting.reading.flowed import EmbeddedFile, may_hold_files, take_uuencoded, unflowed
 from mailrouting.reading.header_block import Report
-from mailrouting.reading.html_text import text_of_page
+from mailrouting.reading.helpers import TnefContents
+from mailrouting.reading.html_text import PageText, text_of_page
 from mailrouting.reading.line_ends import with_lf
 from mailrouting.reading.message import Defect, MailSource, TextCharset
 from mailrouting.reading.names import part_name
 from mailrouting.reading.parameters import parse_parameters
 from mailrouting.reading.scan import Part
 
-__all__ = ["Bodies", "choose_bodies", "disposition_of", "part_text"]
+__all__ = ["Bodies", "choose_bodies", "disposition_of", "part_text", "with_tnef"]
 
 # What a browser looks at before it decides (WHATWG HTML, "prescan").
 _META_WITHIN = 1024
@@ -265,12 +266,25 @@ def _text_of_all(budget: Budget, groups: Iterable[_Group]) -> str:
         if not group.html or (plain and not plain.isspace()):
             texts.append(plain)
             continue
-        page = text_of_page(_joined(group.html), most=room)
-        if not page.is_whole:
-            budget.report(Defect.BODY_LIMIT)
+        page = _page(_joined(group.html), budget, most=room)
         room -= page.size
         texts.append(page.text)
     return _joined(texts)
+
+
+def _page(source: str, budget: Budget, *, most: int) -> PageText:
+    page = text_of_page(source, most=most)
+    if not page.is_whole:
+        budget.report(Defect.BODY_LIMIT)
+    return page
+
+
+def with_tnef(bodies: Bodies, tnef: TnefContents, budget: Budget) -> Bodies:
+    """Return the bodies of a mail whose text stands in a winmail.dat."""
+    text = tnef.text
+    if not text and tnef.html:
+        text = _page(tnef.html, budget, most=budget.limits.html_text).text
+    return attrs.evolve(bodies, text=text or None, html=tnef.html)
 
 
 def _joined(texts: list[str]) -> str:

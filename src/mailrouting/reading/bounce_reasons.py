@@ -65,12 +65,12 @@ _UNKNOWN_HOST = (
     "domain is not reachable", "dns lookup failure", "not accepting network messages",
     "not accepting any mail", "host does not accept mail", "domain does not accept mail",
 )  # fmt: skip
+# Words of people too: `Bob no longer works here`.
 _GONE = (
     "has moved", "recipient has moved", "address has changed", "no longer", "disabled", "deactivated",
     "inactive", "account is closed", "account has been closed", "suspended", "discontinued",
     "not active", "account expired", "user has left", "terminated",
 )  # fmt: skip
-# Words of people too: `Bob no longer works here`.
 _REFUSED = (
     "spam", "blocked", "block list", "blocklist", "blacklist", "black list", "dnsbl", "reputation",
     "policy", "virus", "dmarc", "dkim", "spf", "too large", "size limit", "greylist", "unsolicited",

@@ -60,9 +60,9 @@ class _Content:
     says_bounced: bool
 
 
-def bounce_signs(evidence: Evidence, return_path: str | None) -> Signs:
+def bounce_signs(evidence: Evidence) -> Signs:
     """Take for a bounce only what looks like one by its sender and by its content."""
-    by_sender = _sender_signs(evidence, return_path)
+    by_sender = _sender_signs(evidence)
     is_to_bounces = any(map(takes_bounces, evidence.recipients))
     if not by_sender and not is_to_bounces:
         return []  # whatever the content says
@@ -71,14 +71,15 @@ def bounce_signs(evidence: Evidence, return_path: str | None) -> Signs:
         by_sender.append("It is written to an address that takes bounces.")
         is_bounce = True
     else:
-        is_bounce = bool(by_sender) and _is_bounce(evidence, content, return_path)
+        is_bounce = bool(by_sender) and _is_bounce(evidence, content)
     if is_bounce and not _is_reply(evidence) and not _says_replied(evidence):
         return [(Kind.BOUNCE, sign) for sign in (*by_sender, *content.signs)]
     return [(None, sign) for sign in by_sender]
 
 
-def _sender_signs(evidence: Evidence, return_path: str | None) -> list[str]:
+def _sender_signs(evidence: Evidence) -> list[str]:
     signs: list[str] = []
+    return_path = evidence.return_path
     if return_path in _NULL:
         signs.append("The reverse-path is null (Return-Path: <>).")
     elif return_path and is_mail_system(return_path):
@@ -118,18 +119,18 @@ def _content(evidence: Evidence) -> _Content:
     )
 
 
-def _is_bounce(evidence: Evidence, content: _Content, return_path: str | None) -> bool:
+def _is_bounce(evidence: Evidence, content: _Content) -> bool:
     """Ask the more of the content, the less the sender proves."""
     if content.has_failed_field:
         return True
     if _is_from_daemon(evidence):
         return bool(content.signs) or evidence.returns_mail or names_refusal(evidence.text)
-    if evidence.says_delivery_status or is_daemon(return_path or ""):
+    if evidence.says_delivery_status or is_daemon(evidence.return_path or ""):
         return bool(content.signs)
     speaks_of_bounce = content.has_subject or content.says_bounced
     if speaks_of_bounce and evidence.returns_mail:
         return True
-    if return_path in _NULL:
+    if evidence.return_path in _NULL:
         # Vacation notices and orders have it too, and speak of deliveries.
         return (
             content.has_subject

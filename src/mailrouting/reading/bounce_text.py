@@ -89,14 +89,13 @@ def looks_like_bounce(text: str) -> bool:
 
 def quotes_refusal(text: str) -> bool:
     """Tell whether a line begins with an SMTP reply that refuses (RFC 5321 §4.2)."""
-    return any(_REFUSAL.match(line) for line in text.split("\n", _MOST_LINES)[:_MOST_LINES])
+    return any(map(_REFUSAL.match, _first_lines(text)))
 
 
 def names_refusal(text: str) -> bool:
     """Tell whether an SMTP reply that refuses stands anywhere, in whatever language around it."""
     return quotes_refusal(text) or any(
-        _REFUSAL_WITHIN.search(line[:_LONGEST_LINE])
-        for line in text.split("\n", _MOST_LINES)[:_MOST_LINES]
+        _REFUSAL_WITHIN.search(line[:_LONGEST_LINE]) for line in _first_lines(text)
     )
 
 
@@ -118,14 +117,13 @@ def has_form_of_bounce(text: str) -> bool:
 
 def returns_mail_in_text(text: str) -> bool:
     """Tell whether a line announces the returned mail, other than as mail programs mark a quote."""
-    lines = text.split("\n", _MOST_LINES)[1:_MOST_LINES]
-    return any(_ORIGINAL.match(line) and not _QUOTE_MARK.match(line) for line in lines)
+    _, *below = _first_lines(text)
+    return any(_ORIGINAL.match(line) and not _QUOTE_MARK.match(line) for line in below)
 
 
 def quotes_session(text: str) -> bool:
     """Tell whether a text quotes a server's refusal with the command that it refused."""
-    lines = text.split("\n", _MOST_LINES)[:_MOST_LINES]
-    return quotes_refusal(text) and any(map(_COMMAND.match, lines))
+    return quotes_refusal(text) and any(map(_COMMAND.match, _first_lines(text)))
 
 
 def bounces_in_text(
@@ -139,23 +137,23 @@ def bounces_in_text(
         by_program: False where a person may have written the text.
     """
     lines = _before_original(text)
-    introduced = next((n for n, line in enumerate(lines) if _INTRODUCTION.match(line)), 0)
-    for first, excluded, takes_daemons in (
-        *([(introduced, own, False)] if introduced else []),
-        (0, own, False),
-        # A mail to oneself, or to a postmaster, bounces too: only where nobody else is named.
-        (0, frozenset[str](), True),
-    ):
-        chosen = _named(lines, first, excluded, takes_daemons=takes_daemons)
-        if chosen:
-            break
-    else:
-        return ()
+    chosen = _recipients(lines, own)
     # With several recipients the rest of the text may be about another one.
     whole = "\n".join(lines) if len(chosen) == 1 else ""
     return tuple(
         _report(address, context, whole or context, by_program=by_program)
         for address, context in list(chosen.items())[:_MOST_RECIPIENTS]
+    )
+
+
+def _recipients(lines: list[str], own: frozenset[str]) -> dict[str, str]:
+    """Return who is meant, each with what stands by it: below an announcement, else anywhere."""
+    announced = next((n for n, line in enumerate(lines) if _INTRODUCTION.match(line)), 0)
+    # A mail to oneself, or to a postmaster, bounces too: only where nobody else is named.
+    return (
+        _named(lines, announced, own, takes_daemons=False)
+        or _named(lines, 0, own, takes_daemons=False)
+        or _named(lines, 0, frozenset(), takes_daemons=True)
     )
 
 
@@ -203,9 +201,13 @@ def reports_for(
     )
 
 
+def _first_lines(text: str) -> list[str]:
+    return text.split("\n", _MOST_LINES)[:_MOST_LINES]
+
+
 def _before_original(text: str) -> list[str]:
     lines: list[str] = []
-    for line in text.split("\n", _MOST_LINES)[:_MOST_LINES]:
+    for line in _first_lines(text):
         if lines and _ORIGINAL.match(line):
             break
         lines.append(line[:_LONGEST_LINE])

@@ -34,12 +34,25 @@ PROGRAMS_SUBJECT = re.compile(
 
 @attrs.define(kw_only=True)
 class Evidence:
-    """Hold the header, and what reading made of the rest."""
+    """Hold the header, and what reading made of the rest.
+
+    Attributes:
+        header: The mail's own header.
+        media: Its Content-Type.
+        reports: What its report parts say.
+        sender: The sender in From.
+        return_path: The topmost Return-Path; empty is the null reverse-path.
+        subject: The decoded subject.
+        text: The text body.
+        returns_mail: True when a mail, or the header of one, is attached.
+        recipients: The addresses of To.
+    """
 
     header: HeaderBlock
     media: MediaType
     reports: Reports
     sender: HeaderAddress | None
+    return_path: str | None
     subject: str
     text: str
     returns_mail: bool

@@ -20,8 +20,8 @@ __all__ = ["PageText", "html_to_text", "text_of_page"]
 _RULE = "-" * 20
 _UNDOES_NOTHING = frozenset({"", "paragraph", "block"})
 _MOST_OPEN = 2000
-_LONGEST_SHOWN = 100
-"""Pieces of a link's text in which its target is looked for."""
+_MOST_SHOWN = 100  # pieces of a link's text in which its target is looked for
+_LONGEST_TARGET = 2000
 # The content of a `noscript` is shown: no mail program runs scripts. What is not shown of a `head`
 # are its own elements: any other ends it, even where nothing else says so (§13.2.6.4.4).
 _DROPPED = frozenset({
@@ -52,6 +52,15 @@ class PageText:
     is_whole: bool
 
 
+@attrs.frozen
+class _Link:
+    """Hold a link that is open: its target, and where in the line its text begins."""
+
+    target: str
+    mark: int
+    pieces: int
+
+
 @attrs.define
 class _Scanner:
     page: Page = attrs.Factory(Page)
@@ -63,6 +72,7 @@ class _Scanner:
     veil: Veil = attrs.Factory(Veil)
     is_veiled: bool = False
     list_counters: list[int] = attrs.Factory(list[int])
+    links: list[_Link] = attrs.Factory(list[_Link])
 
     def text(self, source: str) -> None:
         if not self.hidden and not self.is_veiled:
@@ -131,7 +141,8 @@ class _Scanner:
 
     def begin_link(self, tag: str) -> str:
         target = attribute_of(tag, "href") if tag else ""
-        return f"link {self.page.mark} {len(self.page.current)} {target}"
+        self.links.append(_Link(target, self.page.mark, len(self.page.current)))
+        return "link"
 
     def begin_list(self, _tag: str) -> str:
         self.around_list()
@@ -220,17 +231,16 @@ class _Scanner:
             self.list_counters.pop()
             self.around_list()
         else:
-            self.link(role)
+            self.end_link(self.links.pop())
 
-    def link(self, role: str) -> None:
+    def end_link(self, link: _Link) -> None:
         """Add the target behind a link whose text does not show it."""
-        _, mark, pieces, target = role.split(" ", 3)
-        page = self.page
-        if not target.lower().startswith(("http://", "https://")) or len(target) > 2000:  # noqa: PLR2004
+        page, target = self.page, link.target
+        if not target.lower().startswith(("http://", "https://")) or len(target) > _LONGEST_TARGET:
             return
         # Bounded: many links may be open around one long line.
-        shown = "".join(page.current[int(pieces) :][:_LONGEST_SHOWN])
-        shown = shown if int(mark) == page.mark else "x"
+        shown = "".join(page.current[link.pieces :][:_MOST_SHOWN])
+        shown = shown if link.mark == page.mark else "x"
         bare = target.partition("://")[2].rstrip("/")
         if shown.strip() and bare not in shown:
             page.text(f" ({target})")

@@ -82,19 +82,19 @@ def identify(raw: MailSource, *, received_at: datetime | None = None) -> MailIde
     values = _values(fields)
     received, message_ids = values[b"received"], values[b"message-id"]
 
-    names = hashlib.sha256(b"".join([b"%b:%b\n" % field for field in fields]))
-    names.update(b"\n")
+    fingerprint = hashlib.sha256(b"".join([b"%b:%b\n" % field for field in fields]))
+    fingerprint.update(b"\n")
     body = hashlib.sha256()
     for piece in pieces:
-        names.update(piece)
+        fingerprint.update(piece)
         body.update(piece)
     if received_at is not None and not received and not message_ids:
-        names.update(b"\n" + _utc(received_at).isoformat().encode())
+        fingerprint.update(b"\n" + _utc(received_at).isoformat().encode())
 
     message_id = [value.strip(b"<> ") for value in message_ids[:1]]
     return MailIdentity(
         version=IDENTITY_VERSION,
-        fingerprint=names.hexdigest(),
+        fingerprint=fingerprint.hexdigest(),
         delivery=_delivery(values),
         content=_digest(
             [

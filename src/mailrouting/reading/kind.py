@@ -10,15 +10,13 @@ import attrs
 
 from mailrouting.reading.bounce_signs import bounce_signs
 from mailrouting.reading.evidence import AUTO_SUBJECT, PROGRAMS_SUBJECT, Evidence, Signs
-from mailrouting.reading.header_block import HeaderBlock
 from mailrouting.reading.mail_systems import (
     is_mail_system,
     is_named_as_mail_system,
     takes_bounces,
 )
-from mailrouting.reading.message import HeaderAddress, Kind
-from mailrouting.reading.parameters import MediaType
-from mailrouting.reading.reports import NO_REPORTS, Reports
+from mailrouting.reading.message import Kind
+from mailrouting.reading.reports import NO_REPORTS
 
 __all__ = ["Judgement", "judge_kind"]
 
@@ -60,49 +58,16 @@ class Judgement:
 _PERSONAL = Judgement(Kind.PERSONAL, ())
 
 
-def judge_kind(
-    *,
-    header: HeaderBlock,
-    media: MediaType,
-    reports: Reports,
-    sender: HeaderAddress | None,
-    return_path: str | None,
-    subject: str,
-    text: str,
-    returns_mail: bool,
-    recipients: tuple[str, ...] = (),
-) -> Judgement:
-    """Judge by named fields only; the first of the sorts that fits is the kind.
-
-    Args:
-        header: The mail's own header.
-        media: Its Content-Type.
-        reports: What its report parts say.
-        sender: The first address of From.
-        return_path: The topmost Return-Path; empty is the null reverse-path.
-        subject: The decoded subject.
-        text: The text body.
-        returns_mail: True when a mail, or the header of one, is attached.
-        recipients: The addresses of To.
-    """
-    evidence = Evidence(
-        header=header,
-        media=media,
-        reports=reports,
-        sender=sender,
-        subject=subject,
-        text=text,
-        returns_mail=returns_mail,
-        recipients=recipients,
-    )
-    return _PERSONAL if _shows_nothing(evidence, return_path) else _judged(evidence, return_path)
+def judge_kind(evidence: Evidence) -> Judgement:
+    """Judge by named fields only; the first of the sorts that fits is the kind."""
+    return _PERSONAL if _shows_nothing(evidence) else _judged(evidence)
 
 
-def _judged(evidence: Evidence, return_path: str | None) -> Judgement:
+def _judged(evidence: Evidence) -> Judgement:
     found = [
         *_report_signs(evidence),
-        *bounce_signs(evidence, return_path),
-        *_automatic_signs(evidence, return_path),
+        *bounce_signs(evidence),
+        *_automatic_signs(evidence),
         *_list_signs(evidence),
         *_weak_signs(evidence),
     ]
@@ -110,13 +75,14 @@ def _judged(evidence: Evidence, return_path: str | None) -> Judgement:
     return Judgement(kind, tuple(dict.fromkeys(sign for _, sign in found)))
 
 
-def _shows_nothing(evidence: Evidence, return_path: str | None) -> bool:
+def _shows_nothing(evidence: Evidence) -> bool:
     """Tell cheaply, of most mail, that no sign can be in it."""
     if evidence.has_any(_SIGN_NAMES) or evidence.media.sub == "report":
         return False
-    if evidence.reports is not NO_REPORTS or return_path in ("", "null"):
+    path = evidence.return_path
+    if evidence.reports is not NO_REPORTS or path in ("", "null"):
         return False
-    if return_path and is_mail_system(return_path):
+    if path and is_mail_system(path):
         return False
     sender = evidence.sender
     if sender and (is_named_as_mail_system(sender.name) or _weak_signs(evidence)):
@@ -159,7 +125,7 @@ def _report_signs(evidence: Evidence) -> Signs:
     return found
 
 
-def _automatic_signs(evidence: Evidence, return_path: str | None) -> Signs:
+def _automatic_signs(evidence: Evidence) -> Signs:
     suppressed: set[str] = set()
     found: Signs = []
     if evidence.has_any(_AUTOMATIC_NAMES) or _is_to_autoresponder(evidence):
@@ -168,7 +134,7 @@ def _automatic_signs(evidence: Evidence, return_path: str | None) -> Signs:
     # Who asks for silence need be no program: then the subject must have a program's form.
     is_suppressed = bool(suppressed & {"all", "oof", "autoreply"})
     has_form = is_suppressed and PROGRAMS_SUBJECT.match(evidence.subject) is not None
-    if is_auto_subject and (found or return_path == "" or has_form):
+    if is_auto_subject and (found or evidence.return_path == "" or has_form):
         found.append((Kind.AUTOMATIC_REPLY, "The subject is that of an automatic reply."))
     elif is_auto_subject:
         found.append((None, "The subject is that of an automatic reply."))
@@ -178,8 +144,7 @@ def _automatic_signs(evidence: Evidence, return_path: str | None) -> Signs:
 
 
 def _is_to_autoresponder(evidence: Evidence) -> bool:
-    values = evidence.values("delivered-to")
-    return bool(values) and "autoresponder" in {value.lower() for value in values}
+    return any(value.lower() == "autoresponder" for value in evidence.values("delivered-to"))
 
 
 def _automatic_fields(evidence: Evidence) -> tuple[Signs, set[str]]:

@@ -301,7 +301,7 @@ class Message(OnDemand):
         suppress_responses: The values of X-Auto-Response-Suppress in lower case.
         authentication_results: The Authentication-Results fields, topmost first; who wrote them
             is not known here.
-        defects: Values of `Defect`, each once, in the order they were met.
+        defects: What is wrong with it, each once, in the order they were met.
         header_fields: All header fields in order.
     """
 
@@ -336,7 +336,7 @@ class Message(OnDemand):
     priority: Priority | None = None
     suppress_responses: frozenset[str] = frozenset()
     authentication_results: tuple[AuthenticationResults, ...] = ()
-    defects: tuple[str, ...] = ()
+    defects: tuple[Defect, ...] = ()
     header_fields: tuple[HeaderField, ...] = attrs.field(default=(), repr=False)
 
     def __getstate__(self) -> dict[str, object]:

@@ -1,16 +1,17 @@
 """Read the address fields of one header."""
 
 import functools
+import re
 
 from mailrouting.reading.header_addresses import parse_addresses
 from mailrouting.reading.header_block import HeaderBlock, Report
 from mailrouting.reading.limits import ReadingLimits
 from mailrouting.reading.message import Defect, HeaderAddress
 
-__all__ = ["People"]
-
+__all__ = ["People", "read_return_path"]
 
 _LONGEST_KNOWN = 200
+_PLAIN_PATH = re.compile(rb"<[A-Za-z0-9_.+=-]++@[A-Za-z0-9.-]++>")
 
 
 # A help desk's mail is written to the same few addresses: a pure function of a short value, bounded.
@@ -66,3 +67,14 @@ class People:
                 self._report(Defect.ADDRESS_LIMIT)
                 break
         return found
+
+
+def read_return_path(header: HeaderBlock) -> str | None:
+    """Return the address in the topmost Return-Path; empty for a null one, None for no such field."""
+    value = header.first(b"return-path")
+    if value is None:
+        return None
+    if _PLAIN_PATH.fullmatch(value):
+        return value[1:-1].decode("ascii")
+    addresses, _ = parse_addresses(value, limit=1)
+    return addresses[0].address if addresses else ""

@@ -19,6 +19,7 @@ __all__ = ["decide"]
 # Two deliveries of one mail to one mailbox (a list and a direct copy) come within this time; a mail
 # that comes back later is a new mail, whatever its Message-ID says.
 _DUPLICATE_WINDOW = timedelta(hours=1)
+_TICKETED = frozenset({OutcomeKind.CREATED, OutcomeKind.APPENDED, OutcomeKind.OVERSIZED})
 
 
 def decide(
@@ -82,12 +83,14 @@ def _unreadable(case: Case) -> Decision | None:
     message = case.message
     # What is postponed and read below must be read before it is asked whether the reader failed.
     _ = (message.sender, message.suppress_responses)
-    has_no_header = message.from_ is None and not message.header_fields
-    if message.has_defect(Defect.READER_FAULT) or has_no_header:
+    if message.from_ is None and not message.header_fields:
         because = "it has no header that can be read"
-        case.note("reading", "unreadable", because)
-        return case.end(Action.QUARANTINE, because)
-    return None
+    elif message.has_defect(Defect.READER_FAULT):
+        because = "the reader failed on it"
+    else:
+        return None
+    case.note("reading", "unreadable", because)
+    return case.end(Action.QUARANTINE, because)
 
 
 def _own_loop(case: Case) -> Decision | None:
@@ -139,9 +142,6 @@ def _copy(case: Case) -> Decision | None:
             case.note("copies", "linked", because)
             case.linked[other.outcome.ticket] = None
     return None
-
-
-_TICKETED = frozenset({OutcomeKind.CREATED, OutcomeKind.APPENDED, OutcomeKind.OVERSIZED})
 
 
 def _rules(case: Case, rules: Sequence[Rule]) -> Decision | None:
