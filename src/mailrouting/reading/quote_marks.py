@@ -60,10 +60,9 @@ _QUOTE = re.compile(r"[ \t]{0,4}[>|]\s?")
 
 def may_be_mark(line: str) -> bool:
     """Tell cheaply whether a line may be a rule, or a marker that ends in no colon."""
-    # What begins with a letter, quoted or not, begins with no mark.
+    # What begins with a letter behind `>` begins with no mark.
     return (
-        not line[:1].isalpha()
-        and len(line) >= _SHORTEST_MARK
+        len(line) >= _SHORTEST_MARK
         and not line.lstrip("> ")[:1].isalpha()
         and _MARK.match(line) is not None
     )

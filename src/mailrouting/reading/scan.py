@@ -92,7 +92,9 @@ class _Scanner:
             before, after, boundary, closes = found
             owner = self.owners[boundary]
             parts[-1].end = min(parts[-1].end, max(before, parts[-1].start))
-            self.close_within(parts[owner].parent if closes else owner, before)
+            outer = parts[owner].parent if closes else owner
+            if self.open_parts[-1] > outer:
+                self.close_within(outer, before)
             if closes:
                 position = after
             elif len(parts) > self.limits.parts:
@@ -144,8 +146,6 @@ class _Scanner:
 
     def close_within(self, outer: int, end: int) -> None:
         """Close every multipart inside another; -1 closes the mail itself too."""
-        if not self.open_parts or self.open_parts[-1] <= outer:
-            return
         while self.open_parts and self.open_parts[-1] > outer:
             inner = self.parts[self.open_parts.pop()]
             inner.end = min(inner.end, end)
