@@ -39,6 +39,7 @@ def judge_mail(
     parts: Sequence[Part],
     people: People,
     *,
+    sender: HeaderAddress | None,
     return_path: str | None,
     subject: str,
     text: str,
@@ -52,6 +53,7 @@ def judge_mail(
         data: The mail.
         parts: Its parts; the first is the mail itself.
         people: Its address fields.
+        sender: The sender in From.
         return_path: The topmost Return-Path; empty is the null reverse-path.
         subject: Its subject, decoded.
         text: Its text.
@@ -59,7 +61,6 @@ def judge_mail(
         report: Called with each defect.
         read_bounce: Asked about a bounce in which our own rules find no recipient.
     """
-    sender = people.first(b"from")
     is_mail_systems = sender is not None and is_mail_system(sender.address)
     reports = read_reports(
         data,

@@ -70,6 +70,7 @@ def _read(raw: MailSource, limits: ReadingLimits, helpers: Helpers) -> Message:
     parts = scan(data, limits=limits, report=report)
     header = parts[0].header
     people = People(header, limits, report)
+    sender = people.first(b"from")
     subject_value = header.first(b"subject")
     subject = None if subject_value is None else decode_value(subject_value)
     return_path = read_return_path(header)
@@ -83,6 +84,7 @@ def _read(raw: MailSource, limits: ReadingLimits, helpers: Helpers) -> Message:
         data,
         parts,
         people,
+        sender=sender,
         return_path=return_path,
         subject=subject or "",
         text=text,
@@ -92,7 +94,7 @@ def _read(raw: MailSource, limits: ReadingLimits, helpers: Helpers) -> Message:
     )
     message = Message(
         raw=raw,
-        from_=people.first(b"from"),
+        from_=sender,
         from_all=people.read(b"from"),
         to=people.read(b"to"),
         cc=people.read(b"cc"),
