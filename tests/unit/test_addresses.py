@@ -1,5 +1,6 @@
 """What an address is, and which addresses are ours."""
 
+import attrs
 import pytest
 from hypothesis import assume, given, strategies as st
 
@@ -39,6 +40,25 @@ def test_addr_spec_is_taken_apart_as_written(text, local, domain):
     """A valid addr-spec keeps its parts as written, and reads back as the same text."""
     address = AddrSpec.parse(text)
     assert (address.local, address.domain, str(address)) == (local, domain, text)
+
+
+@pytest.mark.parametrize(
+    ("local", "domain"),
+    [
+        ("a\r\nRCPT TO:<x", "b.example"),
+        ("a", "b.example\r\nDATA"),
+        ("", "b.example"),
+        ("a", ""),
+        ("a@b", "c.example"),
+        ('"a', 'b"@c.example'),
+    ],
+)
+def test_an_addr_spec_is_valid_however_it_is_made(local, domain):
+    """Two parts that are no addr-spec, or not its parts, make none: it may go on the wire."""
+    with pytest.raises(AddressError):
+        AddrSpec(local=local, domain=domain)
+    with pytest.raises(AddressError):
+        attrs.evolve(AddrSpec.parse("x@y.example"), local=local, domain=domain)
 
 
 @pytest.mark.parametrize(

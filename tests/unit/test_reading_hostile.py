@@ -139,6 +139,7 @@ def test_hostile_html_is_linear(pattern):
         b"---- Forwarded message ---- From: a To: b Subject: c\n", b"<mailto:", b"a@b.c: 550 unknown user\n",
         b"From: a\nTo: b\nDate: c\n", b"On 1 Jan 2026 x wrote:\ny\n", b"--\n", b"-- \nx\n", b"Sent from my iPhone \n", b"Sent from ",
         b"a? ", b"On 1 Jan 2026 crashed. x\nwrote:\n", b"--\n1 1 1 1 1 1.", b"sorry ", b"> a\nb\n",
+        "في ".encode() + b"1:11 \xd9\x85\xd9\x86 " * 40 + b":\n", "ב-".encode() + " ב-1:11".encode() * 40 + b":\n", b"Hello " * 90,
     ],
 )  # fmt: skip
 def test_hostile_text_is_linear(pattern):

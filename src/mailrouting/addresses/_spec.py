@@ -144,6 +144,25 @@ def _check_domain(text: str, start: int) -> None:
             raise _fail(text, start, "domain labels of letters, digits and inner hyphens")
 
 
+def _end_of_local_part(text: str) -> int:
+    """Return where the `@` of an addr-spec stands, or raise."""
+    plain = _PLAIN.fullmatch(text)
+    if plain is not None:
+        return plain.end(1)
+    if len(text) > _ADDR_SPEC_CHARACTERS:
+        raise _fail(text, _ADDR_SPEC_CHARACTERS, "its end")
+    control = find_control(text)
+    if control is not None:
+        raise _fail(text, control, "no control character")
+    end = _local_part_end(text)
+    if text[end : end + 1] != "@":
+        raise _fail(text, end, "'@'")
+    if len(text[:end].encode()) > LOCAL_PART_OCTETS:
+        raise _fail(text, end, f"a local part of at most {LOCAL_PART_OCTETS} octets")
+    _check_domain(text, end + 1)
+    return end
+
+
 @attrs.frozen
 class AddrSpec:
     """Hold one addr-spec (RFC 5322 §3.4.1, RFC 6532): valid, as it was written.
@@ -154,10 +173,19 @@ class AddrSpec:
     Attributes:
         local: The local part as written, quotes included.
         domain: The domain as written (A-labels or U-labels), or a domain literal.
+
+    Raises:
+        AddressError: The two are no addr-spec, or not the two parts of it.
     """
 
     local: str
     domain: str
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what must not go on the wire, however the value is made."""
+        text = str(self)
+        if _end_of_local_part(text) != len(self.local):
+            raise _fail(text, len(self.local), "the end of the local part")
 
     @classmethod
     def parse(cls, text: str) -> "AddrSpec":
@@ -169,20 +197,7 @@ class AddrSpec:
         Raises:
             AddressError: The text is none; says where and what was expected.
         """
-        plain = _PLAIN.fullmatch(text)
-        if plain is not None:
-            return cls(plain[1], plain[2])
-        if len(text) > _ADDR_SPEC_CHARACTERS:
-            raise _fail(text, _ADDR_SPEC_CHARACTERS, "its end")
-        control = find_control(text)
-        if control is not None:
-            raise _fail(text, control, "no control character")
-        end = _local_part_end(text)
-        if text[end : end + 1] != "@":
-            raise _fail(text, end, "'@'")
-        if len(text[:end].encode()) > LOCAL_PART_OCTETS:
-            raise _fail(text, end, f"a local part of at most {LOCAL_PART_OCTETS} octets")
-        _check_domain(text, end + 1)
+        end = _end_of_local_part(text)
         return cls(text[:end], text[end + 1 :])
 
     @classmethod
