@@ -80,6 +80,17 @@ class Protocol(imaplib.IMAP4):
         self._bodies: set[bytes] = set()
         super().__init__(host)
 
+    if not TYPE_CHECKING:  # to types it is a variable
+
+        @property
+        def tagpre(self) -> bytes:
+            """Return what tags begin with; drawn by lot, each connection would compile a pattern."""
+            return b"MR"
+
+        @tagpre.setter
+        def tagpre(self, drawn: bytes) -> None:
+            del drawn
+
     def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
         del timeout
         self.host = host
