@@ -51,4 +51,5 @@ def pytest_unconfigure(config):
         reporter.write_line(line, red=True, bold=True)
     # `make test` prints the coverage after us, and then these lines again.
     if lines and _UNTESTED in os.environ:
-        Path(os.environ[_UNTESTED]).write_text("\n".join(lines) + "\n", "utf-8")
+        with Path(os.environ[_UNTESTED]).open("a", encoding="utf-8") as untested:
+            untested.write("\n".join(lines) + "\n")
