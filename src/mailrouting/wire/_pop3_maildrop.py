@@ -55,6 +55,10 @@ class Maildrop:
         """Return the mails of that name, all with the same octets; none when it is gone."""
         return self._numbers.get(uid, [])
 
+    def size(self, uid: Uid) -> int | None:
+        """Return the octets of a mail that is there; None when LIST told no size."""
+        return self.sizes[self.numbers(uid)[0]] or None
+
     def has(self, uid: Uid) -> bool:
         """Tell whether a mail of that name is there and not marked deleted."""
         numbers = self.numbers(uid)

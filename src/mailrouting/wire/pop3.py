@@ -179,9 +179,7 @@ class Pop3Session:
         """Return what the server tells about these mails, in the order asked for."""
         maildrop = self._find(uids, "LIST")
         return tuple(
-            MailInfo(
-                uid=uid, size=maildrop.sizes[maildrop.numbers(uid)[0]] or None, received_at=None
-            )
+            MailInfo(uid=uid, size=maildrop.size(uid), received_at=None)
             for uid in dict.fromkeys(uids)
             if maildrop.has(uid)
         )
